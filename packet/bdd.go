@@ -1,0 +1,238 @@
+package packet
+
+import (
+	"math"
+	"time"
+)
+
+// A ref points to a function of the boolean variables: the index of a node times two, plus one where the function is
+// the node's complement.
+type ref int32
+
+const (
+	trueRef  ref = 0
+	falseRef ref = 1
+)
+
+// A node decides on the variable of its level. Nodes are reduced (lo differs from hi), hash-consed, and hi is never a
+// complement, so that equal functions have equal refs.
+type node struct {
+	level  int32
+	lo, hi ref
+}
+
+// terminalLevel is below every variable.
+const terminalLevel = math.MaxInt32
+
+// freeLevel marks a node that collect gave back.
+const freeLevel = -1
+
+type binaryEntry struct{ x, y, res ref }
+
+type unaryEntry struct {
+	x   ref
+	op  int32
+	res ref
+}
+
+const (
+	minTable = 1 << 12
+	maxCache = 1 << 21
+)
+
+// A bdd is a store of decision diagram nodes with the operations on them. When it runs out of nodes or time it is
+// dead: every operation then gives falseRef and the caller must not believe it.
+type bdd struct {
+	nodes []node
+	free  []int32
+	// table is the open-addressing unique table: hash in the upper, node index in the lower half, zero where empty.
+	table []uint64
+	used  int
+	// binary holds results of and; unary those of operations with an interned number.
+	binary []binaryEntry
+	unary  []unaryEntry
+
+	maxNodes int
+	deadline time.Time
+	steps    uint32
+	dead     bool
+
+	mark  []uint32
+	epoch uint32
+}
+
+func (b *bdd) init(maxNodes int) {
+	b.nodes = make([]node, 1, minTable/2)
+	b.nodes[0] = node{level: terminalLevel}
+	b.table = make([]uint64, minTable)
+	b.binary = make([]binaryEntry, minTable/2)
+	b.unary = make([]unaryEntry, minTable/4)
+	b.maxNodes = maxNodes
+}
+
+func hash3(level int32, lo, hi ref) uint32 {
+	x := (uint64(uint32(lo))<<32 | uint64(uint32(hi))) * 0x9e3779b97f4a7c15
+	x ^= x>>29 ^ uint64(level)*0xd6e8feb86659fd93
+	x *= 0xbf58476d1ce4e5b9
+	return uint32(x >> 32)
+}
+
+func hash2(x, y ref) uint32 {
+	h := (uint64(uint32(x))<<32 | uint64(uint32(y))) * 0x9e3779b97f4a7c15
+	h ^= h >> 32
+	h *= 0xd6e8feb86659fd93
+	return uint32(h >> 32)
+}
+
+// mk gives the function that is lo where the level's variable is false and hi where it is true. Both must lie below.
+func (b *bdd) mk(level int32, lo, hi ref) ref {
+	if lo == hi {
+		return lo
+	}
+	c := hi & 1
+	lo, hi = lo^c, hi^c
+	h := hash3(level, lo, hi)
+	mask := uint32(len(b.table) - 1)
+	i := h & mask
+	for {
+		e := b.table[i]
+		if e == 0 {
+			break
+		}
+		if uint32(e>>32) == h {
+			k := uint32(e)
+			if n := &b.nodes[k]; n.level == level && n.lo == lo && n.hi == hi {
+				return ref(k<<1) | c
+			}
+		}
+		i = (i + 1) & mask
+	}
+	if b.dead || b.used >= b.maxNodes {
+		b.dead = true
+		return falseRef
+	}
+	var k int32
+	if n := len(b.free); n > 0 {
+		k = b.free[n-1]
+		b.free = b.free[:n-1]
+		b.nodes[k] = node{level, lo, hi}
+	} else {
+		k = int32(len(b.nodes))
+		b.nodes = append(b.nodes, node{level, lo, hi})
+	}
+	b.table[i] = uint64(h)<<32 | uint64(uint32(k))
+	b.used++
+	if b.used*4 > len(b.table)*3 {
+		b.grow()
+	}
+	return ref(k<<1) | c
+}
+
+func (b *bdd) grow() {
+	old := b.table
+	b.table = make([]uint64, 2*len(old))
+	for _, e := range old {
+		if e != 0 {
+			b.place(e)
+		}
+	}
+	// Room until the next growth, in one step.
+	if want := len(b.table)*3/4 + 2; cap(b.nodes) < want {
+		b.nodes = append(make([]node, 0, min(want, b.maxNodes+2)), b.nodes...)
+	}
+	if n := len(b.table) / 4; n > len(b.binary) && n <= maxCache {
+		was := b.binary
+		b.binary = make([]binaryEntry, n)
+		for _, e := range was {
+			b.binary[hash2(e.x, e.y)&uint32(n-1)] = e
+		}
+	}
+	if n := len(b.table) / 8; n > len(b.unary) && n <= maxCache/2 {
+		was := b.unary
+		b.unary = make([]unaryEntry, n)
+		for _, e := range was {
+			b.unary[hash2(e.x, ref(e.op))&uint32(n-1)] = e
+		}
+	}
+}
+
+func (b *bdd) place(e uint64) {
+	mask := uint32(len(b.table) - 1)
+	i := uint32(e>>32) & mask
+	for b.table[i] != 0 {
+		i = (i + 1) & mask
+	}
+	b.table[i] = e
+}
+
+// tick counts work and says whether the store is dead.
+func (b *bdd) tick() bool {
+	b.steps++
+	if b.steps&0x1fff == 0 && !b.deadline.IsZero() && time.Now().After(b.deadline) {
+		b.dead = true
+	}
+	return b.dead
+}
+
+// level is that of the function's top variable, terminalLevel for a constant.
+func (b *bdd) level(x ref) int32 { return b.nodes[x>>1].level }
+
+// at gives the function's two halves by the variable of a level that is not below its top.
+func (b *bdd) at(x ref, level int32) (lo, hi ref) {
+	n := &b.nodes[x>>1]
+	if n.level != level {
+		return x, x
+	}
+	return n.lo ^ x&1, n.hi ^ x&1
+}
+
+// visit calls each once for every node below the functions, both polarities being one node.
+func (b *bdd) visit(each func(k int32, n node), roots ...ref) {
+	if len(b.mark) < len(b.nodes) {
+		b.mark = make([]uint32, len(b.nodes)+len(b.nodes)/4)
+		b.epoch = 0
+	}
+	b.epoch++
+	if b.epoch == 0 {
+		clear(b.mark)
+		b.epoch = 1
+	}
+	stack := make([]int32, 0, 64)
+	push := func(x ref) {
+		if k := int32(x >> 1); k != 0 && b.mark[k] != b.epoch {
+			b.mark[k] = b.epoch
+			stack = append(stack, k)
+		}
+	}
+	for _, r := range roots {
+		push(r)
+	}
+	for len(stack) > 0 {
+		k := stack[len(stack)-1]
+		stack = stack[:len(stack)-1]
+		n := b.nodes[k]
+		each(k, n)
+		push(n.lo)
+		push(n.hi)
+	}
+}
+
+// collect gives back every node that is not below the roots. Nodes do not move.
+func (b *bdd) collect(roots []ref) {
+	b.visit(func(int32, node) {}, roots...)
+	clear(b.table)
+	clear(b.binary)
+	clear(b.unary)
+	b.free = b.free[:0]
+	b.used = 0
+	for k := len(b.nodes) - 1; k > 0; k-- {
+		n := &b.nodes[k]
+		if b.mark[k] != b.epoch {
+			n.level = freeLevel
+			b.free = append(b.free, int32(k))
+			continue
+		}
+		b.used++
+		b.place(uint64(hash3(n.level, n.lo, n.hi))<<32 | uint64(uint32(k)))
+	}
+}
