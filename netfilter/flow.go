@@ -1,0 +1,309 @@
+package netfilter
+
+import (
+	"slices"
+
+	"github.com/dfwlint/dfwlint/packet"
+	"github.com/dfwlint/dfwlint/ruleset"
+)
+
+// A Flow is what became of a set of packets: what reached each rule, what was decided where, and what came out.
+type Flow struct {
+	Start packet.Set
+	// Delivered are the packets that the host itself received, Forwarded those that left on another interface; parts
+	// differ in how NAT treated them.
+	Delivered, Forwarded []Part
+	// Lost are packets that routing dropped: no rule did.
+	Lost packet.Set
+
+	sym      *Symbolic
+	passages []*passage
+
+	// roots are the built-in chains that were entered, in order; policies what their policies decided.
+	roots    []*ruleset.Chain
+	policies map[*ruleset.Chain]packet.Set
+
+	forwardSeen  map[forwardKey]bool
+	forwardReach map[*ruleset.Rule]packet.Set
+	forwardHit   map[*ruleset.Rule]packet.Set
+}
+
+// A Part is a set of packets that NAT treated alike.
+type Part struct {
+	Set packet.Set
+	// DNAT says that the destination was rewritten: FieldOrigDst and FieldOrigDPort hold what it was.
+	DNAT bool
+	// SNAT says the same of the source.
+	SNAT bool
+
+	view perspective
+}
+
+func (s *Symbolic) newFlow(start packet.Set) *Flow {
+	return &Flow{
+		Start: start, Lost: s.Space.None(), sym: s, forwardSeen: map[forwardKey]bool{},
+		policies:     map[*ruleset.Chain]packet.Set{},
+		forwardReach: map[*ruleset.Rule]packet.Set{}, forwardHit: map[*ruleset.Rule]packet.Set{},
+	}
+}
+
+// Undecided says that the budget ran out, so that the flow must not be used.
+func (f *Flow) Undecided() bool { return f.sym.Undecided() }
+
+func (f *Flow) reached(r *ruleset.Rule, set packet.Set) { f.add(f.forwardReach, r, set) }
+func (f *Flow) hit(r *ruleset.Rule, set packet.Set)     { f.add(f.forwardHit, r, set) }
+
+func (f *Flow) byPolicy(c *ruleset.Chain, set packet.Set) {
+	if have, ok := f.policies[c]; ok {
+		set = set.Union(have)
+	}
+	f.policies[c] = set
+}
+
+func (f *Flow) add(m map[*ruleset.Rule]packet.Set, r *ruleset.Rule, set packet.Set) {
+	if have, ok := m[r]; ok {
+		set = set.Union(have)
+	}
+	m[r] = set
+}
+
+// through sends a set through a built-in chain and gives what it accepts and what NAT rules map.
+func (f *Flow) through(c *ruleset.Chain, view perspective, set packet.Set) (accept packet.Set, mapped []mapping) {
+	s := f.sym
+	if c == nil || set.IsEmpty() {
+		return set, nil
+	}
+	f.roots = append(f.roots, c)
+	if s.mutating(c) {
+		out := s.forward(f, c, view, set, 0)
+		f.byPolicy(c, out.policy)
+		return out.accept, out.mapped
+	}
+	p := s.pass(c, view, set, nil, 0)
+	f.passages = append(f.passages, p)
+	sum := p.sums[c]
+	f.byPolicy(c, sum.policy)
+	return sum.accept, sum.mapped
+}
+
+// throughAll sends a part through a table's chain in every backend.
+func (f *Flow) throughAll(hook Hook, table string, p Part) Part {
+	view := p.view
+	if table == "raw" {
+		view = view.raw()
+	}
+	for _, rs := range f.sym.Net.Sets {
+		p.Set, _ = f.through(rs.Chain(table, hook.String()), view, p.Set)
+	}
+	return p
+}
+
+// Entered is the set of packets that entered the chain.
+func (f *Flow) Entered(c *ruleset.Chain) packet.Set {
+	set := f.sym.Space.None()
+	f.each(c, func(sum *summary) { set = set.Union(sum.entered) })
+	return set
+}
+
+// each visits the summaries of a chain on all passages of the flow.
+func (f *Flow) each(c *ruleset.Chain, do func(sum *summary)) {
+	for _, p := range f.passages {
+		if sum := p.sums[c]; sum != nil {
+			p.propagate()
+			do(sum)
+		}
+	}
+}
+
+// Reach is the set of packets that reach a rule, before its own matches.
+func (f *Flow) Reach(r *ruleset.Rule) packet.Set {
+	none := f.sym.Space.None()
+	set := none
+	if x, ok := f.forwardReach[r]; ok {
+		set = x
+	}
+	f.each(r.Chain, func(sum *summary) {
+		_, gone := sum.at(r.Index, none)
+		set = set.Union(sum.entered.Minus(gone))
+	})
+	return set
+}
+
+// Hits is the set of packets that reach a rule and match it.
+func (f *Flow) Hits(r *ruleset.Rule) packet.Set {
+	none := f.sym.Space.None()
+	set := none
+	if x, ok := f.forwardHit[r]; ok {
+		set = x
+	}
+	f.each(r.Chain, func(sum *summary) {
+		match, gone := sum.at(r.Index, none)
+		if !match.IsEmpty() {
+			set = set.Union(sum.entered.Intersect(match).Minus(gone))
+		}
+	})
+	return set
+}
+
+// Hit says whether any packet reaches the rule and matches it.
+func (f *Flow) Hit(r *ruleset.Rule) bool { return !f.Hits(r).IsEmpty() }
+
+// Receive walks packets that come in: FieldIn must be set, FieldOut free or none. New connections are in the original
+// direction; for answers use [Symbolic.Answers].
+func (s *Symbolic) Receive(start packet.Set) *Flow { return s.receive(start, plain) }
+
+// ReceiveReply walks packets in reply direction whose NAT has been undone or never was: the header's source is the
+// connection's destination.
+func (s *Symbolic) ReceiveReply(start packet.Set) *Flow { return s.receive(start, plainBack) }
+
+func (s *Symbolic) receive(start packet.Set, view perspective) *Flow {
+	sp := s.Space
+	start = start.Minus(sp.Value(packet.FieldIn, 0)).Intersect(sp.Value(packet.FieldOut, 0))
+	if !s.coarse() {
+		start = start.Intersect(s.addressTypes(true)).Intersect(s.addressTypes(false))
+	}
+	f := s.newFlow(start)
+	f.Lost = start.Intersect(s.unreceived())
+	p := Part{Set: start.Minus(f.Lost), view: view}
+	p = f.throughAll(Prerouting, "raw", p)
+	p = f.throughAll(Prerouting, "mangle", p)
+	for _, q := range f.nat(Prerouting, p) {
+		if s.coarse() && q.view.origDst == packet.FieldDst {
+			q.Set = q.Set.Intersect(s.addressTypes(true))
+		}
+		f.afterRouting(q)
+	}
+	return f
+}
+
+// fewNetworks is how many networks a host may have for sets to relate every address to its class from the start.
+const fewNetworks = 24
+
+// coarse says that the host has so many networks that the relation of addresses to their classes would swell every set: it is then
+// applied to destinations where routing asks, and left open for sources and for destinations from before NAT. Sets are larger than
+// the truth for it, never smaller; proofs are traced packet by packet anyway.
+func (s *Symbolic) coarse() bool { return len(s.Net.Env.Subnets) > fewNetworks }
+
+// afterRouting takes a part on to INPUT or FORWARD.
+func (f *Flow) afterRouting(p Part) {
+	s, sp := f.sym, f.sym.Space
+	local := sp.Value(packet.FieldDstType, uint64(packet.AddrLocal)).
+		Union(sp.Value(packet.FieldDstType, uint64(packet.AddrBroadcast))).
+		Union(sp.Value(packet.FieldDstType, uint64(packet.AddrMulticast)))
+	martian := s.unroutable()
+	f.Lost = f.Lost.Union(p.Set.Intersect(local).Intersect(martian))
+	in := p
+	in.Set = s.confirmed(p.Set.Intersect(local).Minus(martian), p.DNAT)
+	for _, t := range inputTables {
+		in = f.throughAll(Input, t, in)
+	}
+	if !in.Set.IsEmpty() {
+		f.Delivered = append(f.Delivered, in)
+	}
+	out := p
+	out.Set = p.Set.Minus(local)
+	if out.Set.IsEmpty() {
+		return
+	}
+	out.Set = s.routed(out.Set)
+	bridged := sp.None()
+	if s.Net.Env.BridgeNF {
+		// Within a bridge nothing is routed, and the TTL stays.
+		bridged = out.Set.Intersect(s.withinBridges())
+		if p.DNAT {
+			// What DNAT has moved there is routed after all.
+			f.Lost = f.Lost.Union(bridged.Intersect(martian))
+			bridged, out.Set = bridged.Minus(martian), out.Set.Minus(bridged.Intersect(martian))
+		}
+	}
+	rest := out.Set.Minus(bridged)
+	lost := rest.Intersect(martian)
+	if !s.Net.Env.Forwarding {
+		lost = rest
+	}
+	f.Lost = f.Lost.Union(lost)
+	out.Set = bridged.Union(s.hop(rest.Minus(lost), f))
+	if out.Set.IsEmpty() {
+		return
+	}
+	for _, t := range forwardTables {
+		out = f.throughAll(Forward, t, out)
+	}
+	// br_netfilter does not tell POSTROUTING where the packet came in.
+	inside := out
+	inside.Set = sp.None()
+	if s.Net.Env.BridgeNF {
+		within := out.Set.Intersect(s.withinBridges())
+		out.Set = out.Set.Minus(within)
+		inside.Set = within.Assign(packet.FieldIn, 0)
+	}
+	inside = f.throughAll(Postrouting, "mangle", inside)
+	out = f.throughAll(Postrouting, "mangle", out)
+	out.Set = out.Set.Union(s.cameByOut(inside.Set))
+	if !out.Set.IsEmpty() {
+		f.Forwarded = append(f.Forwarded, out)
+	}
+}
+
+var (
+	inputTables   = []string{"mangle", "filter", "security"}
+	forwardTables = []string{"mangle", "filter", "security"}
+)
+
+// hop lowers the TTL, as forwarding does; packets whose TTL runs out are lost.
+func (s *Symbolic) hop(set packet.Set, f *Flow) packet.Set {
+	sp := s.Space
+	out := set.Intersect(sp.Range(packet.FieldTTL, 0, 1))
+	f.Lost = f.Lost.Union(out)
+	if !slices.Contains(set.Support(), packet.FieldTTL) {
+		return set.Intersect(sp.Range(packet.FieldTTL, 1, 254))
+	}
+	return s.shiftTTL(set.Minus(out), -1)
+}
+
+// nat sends a part through a nat hook. Only the first packets of connections meet its rules.
+func (f *Flow) nat(hook Hook, p Part) []Part {
+	s, sp := f.sym, f.sym.Space
+	first := sp.Value(packet.FieldState, uint64(packet.New)).Union(sp.Value(packet.FieldState, uint64(packet.Related))).
+		Intersect(sp.Value(packet.FieldDir, uint64(packet.Original)))
+	rest := p
+	rest.Set = p.Set.Minus(first)
+	set := p.Set.Intersect(first)
+	var parts []Part
+	for _, rs := range s.Net.Sets {
+		c := rs.Chain("nat", hook.String())
+		if c == nil {
+			continue
+		}
+		accept, maps := f.through(c, p.view, set)
+		for _, m := range maps {
+			for _, q := range s.translated(hook, p, m) {
+				parts = merge(parts, q)
+			}
+		}
+		set = accept
+	}
+	e := srcEnd
+	if hook == Prerouting || hook == Output {
+		e = dstEnd
+	}
+	for i := range parts {
+		parts[i] = s.settle(parts[i], e)
+	}
+	rest.Set = rest.Set.Union(set)
+	return merge(parts, rest)
+}
+
+// merge adds a part to those that NAT treated as it.
+func merge(parts []Part, q Part) []Part {
+	if q.Set.IsEmpty() {
+		return parts
+	}
+	for i := range parts {
+		if parts[i].view == q.view && parts[i].DNAT == q.DNAT && parts[i].SNAT == q.SNAT {
+			parts[i].Set = parts[i].Set.Union(q.Set)
+			return parts
+		}
+	}
+	return append(parts, q)
+}

@@ -1,0 +1,57 @@
+package netfilter
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/dfwlint/dfwlint/ruleset"
+)
+
+// opaqueKey names the boolean variable that stands for a condition without a model, what it is for people, and whether
+// the rule negates it. The same stateless expression has the same variable everywhere; a stateful one is its own.
+func opaqueKey(r *ruleset.Rule, m ruleset.Match, index int) (key, what string, not bool) {
+	switch m := m.(type) {
+	case *ruleset.Opaque:
+		words := m.Words
+		key = m.Key()
+		if !m.Stateful && len(words) > 0 && words[0] == "!" {
+			words, not = words[1:], true
+			key = m.Module + " " + strings.Join(words, " ")
+		}
+		what = "-m " + key
+		if m.Stateful {
+			key += placeOf(r, index)
+		}
+	case *ruleset.Set:
+		dirs := make([]string, len(m.Dirs))
+		for i, d := range m.Dirs {
+			dirs[i] = [...]string{"src", "dst", "either"}[d]
+		}
+		key = "set " + m.Name + " " + strings.Join(append(dirs, m.Options...), ",")
+		what, not = "ipset "+m.Name+" ("+strings.Join(dirs, ",")+")", m.Not
+		if m.Stateful {
+			key += placeOf(r, index)
+		}
+	case *ruleset.Owner:
+		key, not = fmt.Sprintf("owner %s %d-%d", m.What, m.Lo, m.Hi), m.Not
+		what = fmt.Sprintf("the sending process's %s %d", m.What, m.Lo)
+		if m.What == "socket" {
+			what = "the packet has a socket of the host"
+		}
+	case *ruleset.Physdev:
+		key, not = "physdev "+m.What+" "+m.Pattern.String(), m.Not
+		what = "-m " + key
+	case *ruleset.Number:
+		key, not = fmt.Sprintf("number %d %d-%d/%#x", m.Field, m.Lo, m.Hi, m.Mask), m.Not
+		what = "a header field that has no model"
+	default:
+		key = fmt.Sprintf("%T", m) + placeOf(r, index)
+		what = "a match that has no model"
+	}
+	return key, what, not
+}
+
+func placeOf(r *ruleset.Rule, index int) string {
+	return " @" + r.Chain.Table.Name + "/" + r.Chain.Name + "/" + strconv.Itoa(r.Index) + "/" + strconv.Itoa(index)
+}

@@ -1,0 +1,359 @@
+package netfilter
+
+import (
+	"math/rand"
+	"slices"
+
+	"github.com/dfwlint/dfwlint/packet"
+	"github.com/dfwlint/dfwlint/ruleset"
+)
+
+// An Order answers what the order of rules alone decides, for any packet that could enter a built-in chain. A rule that it
+// calls dead is met and matched by none, whatever the packets before were and whatever the other tables do.
+type Order struct {
+	sym *Symbolic
+	rng *rand.Rand
+	// mutating holds what is hit under each built-in chain that writes fields.
+	mutating map[*ruleset.Chain]map[*ruleset.Rule]bool
+	boxes    map[ruleUnder][]*box
+	live     map[*ruleset.Rule]bool
+	dead     map[*ruleset.Rule]bool
+	// Undecided are rules about which nothing is said, because the answer would have cost too much.
+	Undecided []*ruleset.Rule
+	// roots are the built-in chains from which a chain is called.
+	roots map[*ruleset.Chain][]*ruleset.Chain
+}
+
+// Order gives the order's answers. Rules are asked one by one, when somebody wants to know.
+func (s *Symbolic) Order() *Order {
+	if s.order != nil {
+		return s.order
+	}
+	o := &Order{sym: s, rng: rand.New(rand.NewSource(1)), mutating: map[*ruleset.Chain]map[*ruleset.Rule]bool{}, boxes: map[ruleUnder][]*box{}, live: map[*ruleset.Rule]bool{}, dead: map[*ruleset.Rule]bool{}, roots: map[*ruleset.Chain][]*ruleset.Chain{}}
+	s.order = o
+	for _, rs := range s.Net.Sets {
+		for _, t := range rs.Tables {
+			for _, c := range t.Chains {
+				if c.Builtin {
+					o.enter(t.Name, c)
+				}
+			}
+		}
+	}
+	return o
+}
+
+// enter notes a built-in chain. Chains that write fields are walked at once, with all packets that could enter.
+func (o *Order) enter(table string, root *ruleset.Chain) {
+	s := o.sym
+	order := s.callOrder(root)
+	for _, c := range order {
+		o.roots[c] = append(o.roots[c], root)
+	}
+	if !s.mutating(root) {
+		return
+	}
+	all := s.universe(table, root.Name)
+	f := s.newFlow(all)
+	f.through(root, viewOf(table), all)
+	hits := map[*ruleset.Rule]bool{}
+	for r := range f.forwardHit {
+		hits[r] = true
+	}
+	o.mutating[root] = hits
+}
+
+// viewOf is the perspective for questions about order.
+func viewOf(table string) perspective {
+	if table == "raw" {
+		return free.raw()
+	}
+	return free
+}
+
+// Dead says whether no packet at all meets and matches the rule. Rules in chains that no built-in chain calls are not asked
+// about: they are unreferenced, which is another matter.
+func (o *Order) Dead(r *ruleset.Rule) bool {
+	if o.live[r] {
+		return false
+	}
+	if d, ok := o.dead[r]; ok {
+		return d
+	}
+	if o.sym.Undecided() {
+		return false
+	}
+	roots := o.roots[r.Chain]
+	if len(roots) == 0 {
+		return false
+	}
+	for _, root := range roots {
+		if o.survives(r, root) {
+			o.live[r] = true
+			return false
+		}
+	}
+	for _, root := range roots {
+		if !o.deadUnder(r, root) {
+			o.live[r] = true
+			return false
+		}
+	}
+	if o.sym.Undecided() {
+		return false
+	}
+	o.dead[r] = true
+	return true
+}
+
+// exactAllowance is how many nodes the exact answer about one rule may cost.
+const exactAllowance = 3_000_000
+
+// deadUnder computes whether the rule is dead under one built-in chain.
+func (o *Order) deadUnder(r *ruleset.Rule, root *ruleset.Chain) bool {
+	s := o.sym
+	if hits, ok := o.mutating[root]; ok {
+		return !hits[r]
+	}
+	if dead, alive := o.left(r, root); dead || alive {
+		return dead
+	}
+	p := o.sent(r, root)
+	if p.stopped {
+		o.Undecided = append(o.Undecided, r)
+		return false
+	}
+	sum := p.sums[r.Chain]
+	if sum == nil {
+		return true
+	}
+	p.propagate()
+	match, gone := sum.at(r.Index, s.Space.None())
+	return sum.entered.Intersect(match).Within(gone)
+}
+
+// searchSteps bounds the search for what earlier rules leave of one.
+const searchSteps = 200_000
+
+// left looks for what the plain rules before it, in the same chain, leave of a plain rule. Nothing left means that the rule is
+// dead, whatever else is called between them; a part that is left shows it alive if one of its packets really meets the rule. Both
+// false mean that this does not tell.
+func (o *Order) left(r *ruleset.Rule, root *ruleset.Chain) (dead, alive bool) {
+	s := o.sym
+	whole := s.anyBox(root)
+	own, ok := s.boxes(r, whole)
+	if !ok {
+		return false, false
+	}
+	h := hintOf(r)
+	var by []*box
+	for _, q := range s.candidates(r.Chain, h) {
+		if q.Index >= r.Index {
+			break
+		}
+		if !keeps(q, r) {
+			continue
+		}
+		for _, b := range o.boxesOf(q, root, whole) {
+			for i := range own {
+				if own[i].overlaps(b) {
+					by = append(by, b)
+					break
+				}
+			}
+		}
+	}
+	slices.SortStableFunc(by, func(a, b *box) int { return b.weight() - a.weight() })
+	for i := range own {
+		q := search{steps: searchSteps}
+		if !q.leaves(own[i], by) {
+			continue
+		}
+		if q.found == nil {
+			return false, false
+		}
+		for i := range survivors {
+			p, v := o.sample(q.found), packet.Valuation{DstType: packet.AddrLocal}
+			if i%2 == 1 {
+				v.DstType = packet.AddrUnicast
+			}
+			if i >= survivors/2 && root.Table.Name != "nat" {
+				p.State = packet.State(o.rng.Intn(5))
+			}
+			if p.Proto != 0 && o.meets(r, root, viewOf(root.Table.Name), &p, v) {
+				return false, true
+			}
+		}
+		return false, false
+	}
+	return true, false
+}
+
+// boxesOf gives the boxes of a plain rule, made once.
+func (o *Order) boxesOf(r *ruleset.Rule, root *ruleset.Chain, whole box) []*box {
+	key := ruleUnder{r, root}
+	if b, ok := o.boxes[key]; ok {
+		return b
+	}
+	bs, _ := o.sym.boxes(r, whole)
+	out := make([]*box, len(bs))
+	for i := range bs {
+		out[i] = &bs[i]
+	}
+	o.boxes[key] = out
+	return out
+}
+
+// ruleUnder is a rule as met under a built-in chain.
+type ruleUnder struct {
+	rule *ruleset.Rule
+	root *ruleset.Chain
+}
+
+// sent is the passage of just the packets that the rule would match.
+func (o *Order) sent(r *ruleset.Rule, root *ruleset.Chain) *passage {
+	s := o.sym
+	view := viewOf(root.Table.Name)
+	set := s.universe(root.Table.Name, root.Name).Intersect(s.matching(r, view))
+	return s.pass(root, view, set, hintOf(r), exactAllowance)
+}
+
+// Referenced says whether a built-in chain calls the rule's chain, directly or not.
+func (o *Order) Referenced(c *ruleset.Chain) bool { return len(o.roots[c]) > 0 }
+
+// universe is what can enter a built-in chain at all.
+func (s *Symbolic) universe(table, hook string) packet.Set {
+	sp := s.Space
+	noIn, noOut := sp.Value(packet.FieldIn, 0), sp.Value(packet.FieldOut, 0)
+	set := sp.All()
+	switch hook {
+	case "PREROUTING", "INPUT":
+		set = set.Intersect(noOut).Minus(noIn)
+	case "FORWARD":
+		// Forwarded packets never come in on lo or leave by it.
+		lo := []int{s.ifaces.Class("lo")}
+		set = set.Minus(noIn).Minus(noOut).Minus(sp.Classes(packet.FieldIn, lo)).Minus(sp.Classes(packet.FieldOut, lo))
+	case "OUTPUT":
+		set = set.Intersect(noIn).Minus(noOut)
+	case "POSTROUTING":
+		set = set.Minus(noOut)
+	}
+	if table == "nat" {
+		first := sp.Value(packet.FieldState, uint64(packet.New)).Union(sp.Value(packet.FieldState, uint64(packet.Related)))
+		set = set.Intersect(first)
+	}
+	return set
+}
+
+// A Cover is an earlier rule that keeps packets from a dead rule.
+type Cover struct {
+	Rule *ruleset.Rule
+	// Set is the part of the dead rule's packets that the earlier rule matches and decides or sends away.
+	Set packet.Set
+}
+
+// maxCovers bounds how many rules a cover names.
+const maxCovers = 16
+
+// Covers names the fewest earlier rules found that together keep every packet from a dead rule, the largest overlap first, and
+// among equals first one of the opposite verdict. They are those of the rule's own chain (and of chains that are called before
+// it there) if packets that it would match enter the chain at all; otherwise those that keep such packets from being sent to
+// the chain. complete is false where they do not account for all of these packets, because more than a handful would have
+// to be named. There are none where the chain is called only for packets that the rule does not match.
+func (o *Order) Covers(r *ruleset.Rule) (covers []Cover, complete bool) {
+	s := o.sym
+	rest := s.Space.None()
+	var found []Cover
+	for _, root := range o.roots[r.Chain] {
+		if s.mutating(root) {
+			return nil, false
+		}
+		p := o.sent(r, root)
+		p.propagate()
+		found = append(found, o.keeping(p, r, r, map[*ruleset.Chain]bool{}, &rest)...)
+	}
+	slices.SortStableFunc(found, func(a, b Cover) int {
+		switch x, y := a.Set.Size(), b.Set.Size(); {
+		case x > y:
+			return -1
+		case x < y:
+			return 1
+		}
+		return opposes(b.Rule, r) - opposes(a.Rule, r)
+	})
+	for _, c := range found {
+		if rest.IsEmpty() || len(covers) == maxCovers {
+			break
+		}
+		if c.Set.Overlaps(rest) {
+			covers = append(covers, c)
+			rest = rest.Minus(c.Set)
+		}
+	}
+	return covers, rest.IsEmpty()
+}
+
+// keeping finds the rules that keep the passage's packets from r: those before at in its chain, where at is r itself or a rule
+// that leads to it, or else those before the rules that call that chain. What has to be accounted for is added to rest.
+func (o *Order) keeping(p *passage, r, at *ruleset.Rule, seen map[*ruleset.Chain]bool, rest *packet.Set) []Cover {
+	if seen[at.Chain] {
+		return nil
+	}
+	seen[at.Chain] = true
+	var found []Cover
+	none := o.sym.Space.None()
+	if sum := p.sums[at.Chain]; sum != nil {
+		match, _ := sum.at(at.Index, none)
+		if want := sum.entered.Intersect(match); !want.IsEmpty() {
+			*rest = rest.Union(want)
+			for _, c := range p.order {
+				cs := p.sums[c]
+				if cs == nil {
+					continue
+				}
+				for _, e := range cs.entries {
+					if !keeps(e.rule, at) || !standsBefore(e.rule, at) {
+						continue
+					}
+					if x := e.match.Intersect(want); !x.IsEmpty() {
+						found = append(found, Cover{e.rule, x})
+					}
+				}
+			}
+			return found
+		}
+	}
+	for _, ref := range at.Chain.Refs() {
+		found = append(found, o.keeping(p, r, ref, seen, rest)...)
+	}
+	return found
+}
+
+// keeps says whether a rule that matches a packet keeps it from a later one.
+func keeps(by, from *ruleset.Rule) bool {
+	switch t := by.Target.(type) {
+	case *ruleset.Accept, *ruleset.Drop, *ruleset.Reject, *ruleset.DNAT, *ruleset.SNAT, *ruleset.Masquerade, *ruleset.Redirect, *ruleset.Netmap, *ruleset.Queue:
+		return true
+	case *ruleset.Return:
+		return by.Chain == from.Chain
+	case *ruleset.Jump:
+		return t.Goto && by.Chain == from.Chain
+	}
+	return false
+}
+
+// opposes is 1 where one of the rules lets packets through and the other does not.
+func opposes(a, b *ruleset.Rule) int {
+	if lets(a) != lets(b) {
+		return 1
+	}
+	return 0
+}
+
+func lets(r *ruleset.Rule) bool {
+	switch r.Target.(type) {
+	case *ruleset.Drop, *ruleset.Reject:
+		return false
+	}
+	return true
+}
