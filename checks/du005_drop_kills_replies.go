@@ -1,0 +1,203 @@
+package checks
+
+import (
+	"fmt"
+
+	"github.com/dfwlint/dfwlint/docker"
+	"github.com/dfwlint/dfwlint/packet"
+	"github.com/dfwlint/dfwlint/ruleset"
+)
+
+// du005 finds drops that also take the answers to allowed connections.
+func du005() *Check {
+	return &Check{
+		ID: "DU005", Name: "drop-kills-replies", Severity: High, Precision: VeryHighPrecision,
+		Tags: []string{"docker", "conntrack", "availability"}, Since: "0.1.0",
+		Absorbs: []string{"NAT001"}, Run: runDU005,
+	}
+}
+
+func runDU005(p *Pass) {
+	for _, v := range p.Views {
+		for _, r := range p.UserRules(v) {
+			if classOf(r) != denies || !forwards(r.Chain) {
+				continue
+			}
+			if !p.killsEgress(v, r) {
+				p.killsPublished(v, r)
+			}
+		}
+	}
+}
+
+// forwards says whether a chain is called from FORWARD.
+func forwards(c *ruleset.Chain) bool {
+	for _, h := range Hooks(c) {
+		if h == "FORWARD" {
+			return true
+		}
+	}
+	return false
+}
+
+// killsEgress reports a rule that drops the answers to what containers ask of anybody outside.
+func (p *Pass) killsEgress(v *View, r *ruleset.Rule) bool {
+	sp := v.Space()
+	hits := sp.None()
+	for _, flow := range v.ContainerReplies() {
+		hits = hits.Union(flow.Hits(r))
+	}
+	hits = hits.Intersect(v.clientPorts())
+	if hits.IsEmpty() {
+		return false
+	}
+	sure := certain(only(hits, packet.FieldSrc, packet.FieldProto, packet.FieldSPort))
+	possible := false
+	if !wide(sure) {
+		if !wide(hits) || !negatedSet(r) {
+			return false
+		}
+		possible = true
+	} else {
+		hits = hits.Intersect(sure)
+	}
+	m, ok := hits.Pick(v.serverPrefs())
+	if !ok {
+		return false
+	}
+	request := opener(m.Packet)
+	what := "the answer of " + Endpoint(request.Dst, request.DPort)
+	if request.Proto == packet.UDP && request.DPort == 53 {
+		what = "a DNS answer of " + Endpoint(request.Dst, request.DPort)
+	}
+	proof := v.ProveReply(request, fmt.Sprintf("%s to a container", what), DecidedBy(r))
+	if possible && proof == nil {
+		proof = v.proveReplyIf(request, m, fmt.Sprintf("%s to a container", what), DecidedBy(r))
+	}
+	if proof == nil || v.Undecided() {
+		return false
+	}
+	f := p.At(r, "The %s of %s also takes the answers to what containers ask: %s to %s does not arrive.", TargetName(r), Place(r), what, request.Src)
+	f.Proof = proof
+	if possible {
+		f.Possible = true
+		f.Assumptions = append(f.Assumptions, "not everything that containers talk to is in the set")
+	}
+	p.helpReplies(v, f, r)
+	p.Report(f)
+	return true
+}
+
+// killsPublished reports a rule that drops the answers of published containers to clients who were let in.
+func (p *Pass) killsPublished(v *View, r *ruleset.Rule) {
+	a := v.forwardedAnswers()
+	hits := v.Space().None()
+	for _, flow := range a.flows {
+		hits = hits.Union(flow.Hits(r))
+	}
+	hits = certain(hits)
+	if hits.IsEmpty() {
+		return
+	}
+	part := share(hits, packet.FieldDst)
+	if part < 1.0/65536 && !v.V6() {
+		// It is about single clients: they are meant.
+		return
+	}
+	for _, fw := range v.exposed().forwards {
+		if fw.from(hits).IsEmpty() {
+			continue
+		}
+		request := v.Prove(fw.open.Intersect(clientsOf(hits)), "", Forwards())
+		if request == nil {
+			continue
+		}
+		proof := v.ProveReply(request.Trace.In, "the answer to a connection that "+Place(fw.rule)+" forwards", DecidedBy(r))
+		if proof == nil || v.Undecided() {
+			continue
+		}
+		f := p.At(r, "The %s of %s takes the answers of %s to clients that were let in: %s gets none.", TargetName(r), Place(r), fw.target(), request.Trace.In.Src)
+		f.Proof = proof
+		if part < 0.5 {
+			f.Severity = Medium
+		}
+		f.Related = append(f.Related, p.See(fw.rule, "the connection comes in here"))
+		f.Subjects = append(f.Subjects, fw.subjects()...)
+		p.helpReplies(v, f, r)
+		p.Report(f)
+		return
+	}
+}
+
+// clientsOf are the requests of the clients to whom a set's answers go.
+func clientsOf(answers packet.Set) packet.Set {
+	return answers.Keep(packet.FieldDst).Move(packet.FieldDst, packet.FieldSrc)
+}
+
+// clientPorts are the answers to a port that Linux gives to programs which ask for none (net.ipv4.ip_local_port_range, 32768 to 60999
+// by default), and those of protocols without ports.
+func (v *View) clientPorts() packet.Set {
+	sp := v.Space()
+	ported := sp.Value(packet.FieldProto, packet.TCP).Union(sp.Value(packet.FieldProto, packet.UDP))
+	return ported.Intersect(sp.Range(packet.FieldDPort, 32768, 60999)).Intersect(sp.Value(packet.FieldFragment, 0))
+}
+
+// serverPrefs prefers an answer of a public name server, then one of a web server.
+func (v *View) serverPrefs() *packet.Prefs {
+	sp := v.Space()
+	prefs := &packet.Prefs{
+		Src:   prefixes("8.8.8.8/32", "198.51.100.7/32", "203.0.113.0/24"),
+		DPort: [][2]uint16{{40000, 40000}},
+		Ins:   v.Net.Env.Outside,
+	}
+	if v.V6() {
+		prefs.Src = prefixes("2001:4860:4860::8888/128", "2001:db8:cafe::7/128", "2001:db8::/32")
+	}
+	dns := sp.Value(packet.FieldProto, packet.UDP).Intersect(sp.Value(packet.FieldSPort, 53))
+	web := sp.Value(packet.FieldProto, packet.TCP).Intersect(sp.Value(packet.FieldSPort, 443))
+	prefs.First = []packet.Set{v.Symbolic().Iface(packet.FieldIn, v.Net.Env.Outside[0]), dns, web}
+	return prefs
+}
+
+// opener is the first packet of the connection to which a packet is the answer.
+func opener(answer packet.Packet) packet.Packet {
+	p := packet.Packet{
+		In: answer.Out, Src: answer.Dst, Dst: answer.Src, Proto: answer.Proto, SPort: answer.DPort, DPort: answer.SPort,
+		TTL: 64, Length: 60, State: packet.New, Dir: packet.Original,
+	}
+	if p.Proto == packet.TCP {
+		p.TCPFlags = packet.FlagSYN
+	}
+	return p
+}
+
+// negatedSet says whether a rule spares the sources that are in an ipset.
+func negatedSet(r *ruleset.Rule) bool {
+	for _, m := range r.Matches {
+		if s, ok := m.(*ruleset.Set); ok && s.Not {
+			return true
+		}
+	}
+	return false
+}
+
+// helpReplies tells how to let answers pass: in DOCKER-USER by RETURN, so that Docker's own rules still see them.
+func (p *Pass) helpReplies(v *View, f *Finding, r *ruleset.Rule) {
+	c := r.Chain
+	if gate := v.rulesOf(c).Chain("filter", "DOCKER-USER"); gate != nil && v.calledFrom(c, "DOCKER-USER") {
+		c = gate
+	}
+	f.Help.Text = "Let answers pass before anything else."
+	spec := ReturnReplies
+	at := 1
+	if c.Builtin {
+		spec = "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
+	}
+	f.Help.Commands = []string{v.Insert(c, at, spec)}
+	for _, x := range c.Rules {
+		if s, ok := ruleset.MatchOf[*ruleset.CTState](x); ok && s.States&ruleset.StateEstablished != 0 && classOf(x) != denies && p.Docker.Owner(x) == docker.User {
+			f.Related = append(f.Related, p.See(x, "lets answers pass, but comes too late or is too narrow"))
+			break
+		}
+	}
+}

@@ -1,0 +1,84 @@
+package checks
+
+import (
+	"github.com/dfwlint/dfwlint/netfilter"
+	"github.com/dfwlint/dfwlint/packet"
+	"github.com/dfwlint/dfwlint/ruleset"
+)
+
+// du006 finds restrictions of published ports that also stop what containers open.
+func du006() *Check {
+	return &Check{
+		ID: "DU006", Name: "drop-hits-container-egress", Severity: Medium, Precision: HighPrecision,
+		Tags: []string{"docker", "availability"}, Since: "0.1.0", Run: runDU006,
+	}
+}
+
+func runDU006(p *Pass) {
+	for _, v := range p.Views {
+		for _, r := range p.UserRules(v) {
+			if classOf(r) == denies && forwards(r.Chain) && eitherWay(r) {
+				p.hitsEgress(v, r)
+			}
+		}
+	}
+}
+
+// eitherWay says whether a deny does not tell in which direction connections are opened, though it is about some ports or spares some
+// sources.
+func eitherWay(r *ruleset.Rule) bool {
+	ports := false
+	for _, m := range r.Matches {
+		switch m := m.(type) {
+		case *ruleset.Iface, *ruleset.CTPort, *ruleset.CTAddr, *ruleset.AddrType, *ruleset.Mark, *ruleset.Physdev, *ruleset.Opaque, *ruleset.Set:
+			return false
+		case *ruleset.Addr:
+			if m.Dir == ruleset.Dst || !m.Not {
+				return false
+			}
+		case *ruleset.IPRange:
+			if m.Dir == ruleset.Dst || !m.Not {
+				return false
+			}
+		case *ruleset.Ports:
+			ports = ports || m.Dir == ruleset.Dst && !m.Not
+		case *ruleset.CTState:
+			if m.States&ruleset.StateNew == 0 || m.Not {
+				return false
+			}
+		}
+	}
+	_, negated := source(r)
+	return ports || negated
+}
+
+// hitsEgress reports a deny that stops both strangers on their way to a published port and containers on their way out.
+func (p *Pass) hitsEgress(v *View, r *ruleset.Rule) {
+	out := v.egressOutside().Hits(r).Intersect(v.Symbolic().ByOutside())
+	if out.IsEmpty() {
+		return
+	}
+	dnat := v.Space().Masked(packet.FieldStatus, uint64(packet.DNATed), uint64(packet.DNATed))
+	in := v.exposed().flow
+	if len(v.exposed().forwards) == 0 || !in.Hits(r).Overlaps(dnat) {
+		return
+	}
+	proof := v.Prove(out, "a connection that a container opens", Every(DecidedBy(r), Ends(netfilter.Drop, netfilter.Reject)))
+	if proof == nil || v.Undecided() {
+		return
+	}
+	to := &proof.Trace.Out
+	where := to.Dst.String()
+	if to.HasPorts() {
+		where = Endpoint(to.Dst, to.DPort)
+	}
+	f := p.At(r, "The %s of %s has no -i, so it also stops containers that open connections themselves, to %s say.", TargetName(r), Place(r), where)
+	f.Proof = proof
+	f.Detail = "What containers of one network send to each other passes the rule as well, where bridge-nf-call-iptables is on."
+	iface, known := v.Outside()
+	f.Help.Text = "Name the interface on which clients come in with -i."
+	if known {
+		f.Help.Commands = []string{v.Delete(r), v.Insert(r.Chain, r.Index, "-i "+iface+" "+Spec(r))}
+	}
+	p.Report(f)
+}

@@ -1,0 +1,164 @@
+package checks
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/dfwlint/dfwlint/docker"
+	"github.com/dfwlint/dfwlint/netfilter"
+	"github.com/dfwlint/dfwlint/ruleset"
+)
+
+// du011 finds chains of Docker's that nothing leads to any more.
+func du011() *Check {
+	return &Check{
+		ID: "DU011", Name: "docker-jumps-missing", Severity: High, Precision: VeryHighPrecision,
+		Tags: []string{"docker", "availability"}, Since: "0.1.0", Absorbs: []string{"NAT001", "DU008"}, Run: runDU011,
+	}
+}
+
+func runDU011(p *Pass) {
+	for _, v := range p.Views {
+		for _, rs := range v.Sets {
+			p.filterUnhooked(v, rs)
+			p.natUnhooked(v, rs)
+		}
+	}
+}
+
+// filterUnhooked reports that FORWARD leads to none of Docker's chains.
+func (p *Pass) filterUnhooked(v *View, rs *ruleset.Ruleset) {
+	t, forward := rs.Table("filter"), rs.Chain("filter", "FORWARD")
+	if t == nil || forward == nil {
+		return
+	}
+	var main, filled *ruleset.Chain
+	other := false
+	for _, c := range t.Chains {
+		if c.Builtin || c.Name == "DOCKER-USER" || !docker.IsDockerChain("filter", c.Name) {
+			continue
+		}
+		hooked := slices.Contains(Hooks(c), "FORWARD")
+		if c.Name == "DOCKER" || c.Name == "DOCKER-FORWARD" {
+			if hooked {
+				return
+			}
+			if main == nil || c.Name == "DOCKER-FORWARD" {
+				main = c
+			}
+		} else if hooked {
+			other = true
+		}
+		if v.V6() && strings.HasPrefix(c.Name, "DOCKER-ISOLATION") {
+			// Docker 27 isolates bridges for IPv6 even where no network has it, and then jumps to nothing.
+			continue
+		}
+		if filled == nil && slices.ContainsFunc(c.Rules, func(r *ruleset.Rule) bool {
+			return p.Docker.Owner(r) == docker.Docker && !(ruleset.Unconditional(r) && classOf(r) == returns)
+		}) {
+			filled = c
+		}
+	}
+	if main == nil || filled == nil || other && len(main.Rules) == 0 {
+		// Where no network is of this family, Docker has isolation in place but nothing to lead to DOCKER for.
+		return
+	}
+	f := p.AtChain(main, "Nothing in FORWARD leads to %s any more, so that Docker's rules for published ports and networks do not run.", main.Name)
+	f.Detail = "This is what a flush of FORWARD, or a reload of another firewall while Docker runs, leaves behind."
+	p.unhooked(v, f)
+	p.Report(f)
+}
+
+// natUnhooked reports that PREROUTING leads to no DNAT rule of Docker's, though the filter table opens published ports.
+func (p *Pass) natUnhooked(v *View, rs *ruleset.Ruleset) {
+	nat := rs.Table("nat")
+	if nat == nil {
+		return
+	}
+	c := nat.Chain("DOCKER")
+	if c != nil && slices.Contains(Hooks(c), "PREROUTING") {
+		return
+	}
+	rows := 0
+	if c != nil {
+		for _, r := range c.Rules {
+			if _, ok := r.Target.(*ruleset.DNAT); ok {
+				rows++
+			}
+		}
+	}
+	var openings []*ruleset.Rule
+	if d := rs.Chain("filter", "DOCKER"); d != nil {
+		for _, r := range d.Rules {
+			if addr, port, ok := opening(r); ok && p.Docker.Owner(r) == docker.Docker && !v.hookedTo(nat, addr.String(), port) {
+				openings = append(openings, r)
+			}
+		}
+	}
+	var f *Finding
+	switch {
+	case rows > 0:
+		f = p.AtChain(c, "PREROUTING does not jump to Docker's DOCKER chain in nat, so that none of its %s forwards anything.", Plural(rows, "DNAT rule"))
+	case len(openings) > 0 && p.Docker.Era < docker.E4:
+		return
+	case len(openings) > 0 && v.masqueradesNone(nat):
+		first := openings[0]
+		f = p.At(first, "Docker's rules in nat are gone: %s still lets packets pass, but nothing forwards published ports or masquerades any more.", Place(first))
+	default:
+		return
+	}
+	f.Detail = "Published ports are then served by docker-proxy at most, which hides the clients' addresses, and containers lose the way out."
+	for _, r := range openings {
+		f.Subjects = append(f.Subjects, RuleSubject(r))
+	}
+	p.unhooked(v, f)
+	p.Report(f)
+}
+
+// hookedTo says whether a DNAT rule outside of Docker's chain leads to the address and port.
+func (v *View) hookedTo(nat *ruleset.Table, addr string, port uint16) bool {
+	for _, c := range nat.Chains {
+		if c.Name == "DOCKER" {
+			continue
+		}
+		for _, r := range c.Rules {
+			if t, ok := r.Target.(*ruleset.DNAT); ok && t.From.String() == addr && (!t.HasPort || t.PortLo <= port && port <= t.PortHi) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// masqueradesNone says whether no rule of nat masquerades or forwards anything.
+func (v *View) masqueradesNone(nat *ruleset.Table) bool {
+	for _, c := range nat.Chains {
+		for _, r := range c.Rules {
+			switch r.Target.(type) {
+			case *ruleset.Masquerade, *ruleset.SNAT, *ruleset.DNAT:
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// unhooked fills in what both have.
+func (p *Pass) unhooked(v *View, f *Finding) {
+	for _, fw := range v.exposed().forwards {
+		if fw.pub == nil || !fw.open.IsEmpty() {
+			continue
+		}
+		f.Subjects = append(f.Subjects, fw.subjects()...)
+		if f.Proof == nil {
+			f.Proof = v.Prove(fw.asked, "a connection to "+fw.name(), Ends(netfilter.Drop, netfilter.Reject))
+		}
+	}
+	if c := v.Rules.Chain("filter", "DOCKER-USER"); c != nil {
+		for _, r := range c.Rules {
+			f.Subjects = append(f.Subjects, RuleSubject(r))
+		}
+	}
+	f.Help.Text = "Restart Docker, which writes its chains and jumps anew, and let the other firewall start before it."
+	f.Help.Commands = []string{"systemctl restart docker"}
+}

@@ -1,0 +1,120 @@
+package checks
+
+import (
+	"fmt"
+
+	"github.com/dfwlint/dfwlint/docker"
+	"github.com/dfwlint/dfwlint/hostfacts"
+	"github.com/dfwlint/dfwlint/netfilter"
+	"github.com/dfwlint/dfwlint/ruleset"
+)
+
+// A Host is what is linted together: the rulesets of one machine (IPv4 and IPv6, legacy and nft), and the facts beside
+// them, if any.
+type Host struct {
+	Name     string
+	Rulesets []*ruleset.Ruleset
+	Facts    *hostfacts.Facts
+	// Live says that the input is a dump of a running kernel; otherwise it may be a file that is yet to be loaded.
+	Live bool
+}
+
+// A Pass is one check's run over one host.
+type Pass struct {
+	Host   *Host
+	Docker *docker.Host
+	Views  []*View
+
+	check  *Check
+	report func(*Finding)
+}
+
+// Options tell Run what to run.
+type Options struct {
+	// Checks to run; nil means all of Registry.
+	Checks []*Check
+	// Pedantic keeps findings of low precision.
+	Pedantic bool
+	// Budget bounds the walks of packet sets; its zero value means the defaults.
+	Budget netfilter.Budget
+}
+
+// A Result is what a run found.
+type Result struct {
+	Findings []*Finding
+	// Undecided lists what a budget kept from being answered, one sentence each.
+	Undecided []string
+	// Unmodelled lists modules that the walk treats as "may match", each once.
+	Unmodelled []string
+	// Assumptions are what the walks rest on.
+	Assumptions []string
+	// Docker is the Docker view that the checks had.
+	Docker *docker.Host
+	Views  []*View
+}
+
+// At begins a finding of the running check at a rule. The message is one sentence; the severity and precision are the
+// check's, and the rule is its subject and identity, unless they are changed.
+func (p *Pass) At(r *ruleset.Rule, format string, args ...any) *Finding {
+	f := p.find(Where(r), fmt.Sprintf(format, args...))
+	f.Identity = p.RuleIdentity(r)
+	f.Subjects = []string{RuleSubject(r)}
+	return f
+}
+
+// AtChain begins a finding at a chain's declaration.
+func (p *Pass) AtChain(c *ruleset.Chain, format string, args ...any) *Finding {
+	f := p.find(WhereChain(c), fmt.Sprintf(format, args...))
+	f.Identity = "chain"
+	f.Subjects = []string{fmt.Sprintf("chain %s:%d %s/%s", f.Primary.name(), f.Primary.Line, c.Table.Name, c.Name)}
+	return f
+}
+
+func (p *Pass) find(at Location, message string) *Finding {
+	return &Finding{Check: p.check, Severity: p.check.Severity, Precision: p.check.Precision, Message: message, Primary: at}
+}
+
+// See makes a related place of a rule.
+func (p *Pass) See(r *ruleset.Rule, format string, args ...any) Related {
+	return Related{Location: Where(r), Message: fmt.Sprintf(format, args...)}
+}
+
+// Report hands a finding in. One that is only Possible loses a step of precision.
+func (p *Pass) Report(f *Finding) {
+	if f.Possible && f.Precision > LowPrecision {
+		f.Precision--
+	}
+	p.report(f)
+}
+
+// IsUser says whether a person wrote the rule, as far as can be told: not Docker, and no other program that is known.
+func (p *Pass) IsUser(r *ruleset.Rule) bool { return p.Docker.Owner(r) == docker.User }
+
+// UserRules gives the rules that people wrote, in the order of the input.
+func (p *Pass) UserRules(v *View) []*ruleset.Rule {
+	if v.user == nil {
+		v.user = []*ruleset.Rule{}
+		for _, rs := range v.Sets {
+			for r := range rs.AllRules() {
+				if p.IsUser(r) {
+					v.user = append(v.user, r)
+				}
+			}
+		}
+	}
+	return v.user
+}
+
+// RuleSubject is the subject of a finding about a rule.
+func RuleSubject(r *ruleset.Rule) string {
+	return fmt.Sprintf("rule %s:%d", r.File.Name, r.Line())
+}
+
+// PortSubject is the subject of a finding about a published port.
+func PortSubject(pub *docker.Published) string { return "port " + PortName(pub) }
+
+// PortName is a published port as docker ps prints it: "0.0.0.0:8080->80/tcp" without the container's part,
+// "8080/tcp" where it is bound to any address.
+func PortName(pub *docker.Published) string {
+	return publishedName(pub)
+}

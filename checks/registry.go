@@ -1,0 +1,34 @@
+package checks
+
+// Registry gives all checks, in the order of their IDs. Every line makes one check exist.
+func Registry() []*Check {
+	return []*Check{
+		du001(),
+		du002(),
+		du003(),
+		du004(),
+		du005(),
+		du006(),
+		du008(),
+		du010(),
+		du011(),
+		ex001(),
+		ex002(),
+		ex003(),
+		ex005(),
+		hy004(),
+		nat001(),
+		ord001(),
+		ord002(),
+	}
+}
+
+// ByID finds a check by its ID, in upper case.
+func ByID(id string) (*Check, bool) {
+	for _, c := range Registry() {
+		if c.ID == id {
+			return c, true
+		}
+	}
+	return nil, false
+}

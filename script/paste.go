@@ -1,0 +1,298 @@
+package script
+
+import (
+	"strings"
+
+	"github.com/dfwlint/dfwlint/parser"
+	"github.com/dfwlint/dfwlint/ruleset"
+	"mvdan.cc/sh/v3/syntax"
+)
+
+// read finds the calls of iptables: in the whole text where it is a script, otherwise in the lines that look like commands.
+func (r *reader) read() {
+	s := newShell(r)
+	if !r.pasted() && s.run(r.src, 0) {
+		return
+	}
+	r.calls, r.notes, r.said = nil, nil, nil
+	s = newShell(r)
+	r.paste(s)
+}
+
+// Pasted says that a text has prompts before commands of iptables, or blocks of Markdown.
+func Pasted(src string) bool {
+	r := &reader{src: src, lines: lineStarts(src)}
+	return r.pasted()
+}
+
+// pasted says that lines of the text have prompts before commands, or marks of Markdown around them.
+func (r *reader) pasted() bool {
+	if strings.HasPrefix(r.src, "#!") {
+		return false
+	}
+	for _, start := range r.lines {
+		line := r.lineAt(start)
+		if strings.HasPrefix(strings.TrimSpace(line), "```") {
+			return true
+		}
+		if at, prompt := commandAt(line); prompt && at > 0 {
+			return true
+		}
+	}
+	return false
+}
+
+func (r *reader) lineAt(start int) string {
+	line := r.src[start:]
+	if n := strings.IndexByte(line, '\n'); n >= 0 {
+		line = line[:n]
+	}
+	return strings.TrimSuffix(line, "\r")
+}
+
+// paste goes through a text line by line. A fenced block without prompts is a script of its own.
+func (r *reader) paste(s *shell) {
+	for i := 0; i < len(r.lines); i++ {
+		line := r.lineAt(r.lines[i])
+		if mark, _, ok := fence(line); ok {
+			if end := r.fenced(s, i, mark); end > 0 {
+				i = end
+			}
+			continue
+		}
+		if s.listing != nil && r.listed(s, i) {
+			continue
+		}
+		if last := r.dump(s, i); last > 0 {
+			i = last
+			continue
+		}
+		at, prompt := commandAt(line)
+		if at < 0 {
+			if prompt || strings.TrimSpace(line) == "" {
+				s.listing = nil
+			}
+			continue
+		}
+		last := i
+		for last+1 < len(r.lines) && strings.HasSuffix(strings.TrimRight(r.lineAt(r.lines[last]), " "), `\`) {
+			last++
+		}
+		from := r.lines[i] + at
+		to := r.lines[last] + len(strings.TrimRight(r.lineAt(r.lines[last]), " "))
+		text := continued(r.src[from:to])
+		if !prompt {
+			text = blankComment(text)
+		}
+		if !s.run(text, from) {
+			r.note(from, "not-a-command", "this looks like a command of iptables, but a shell would not take it: it is left out")
+		}
+		s.ended, s.returned = false, false
+		i = last
+	}
+}
+
+// fence reads a line that begins or ends a block of code in Markdown.
+func fence(line string) (mark, language string, ok bool) {
+	text := strings.TrimSpace(line)
+	for _, m := range []string{"```", "~~~"} {
+		if rest, found := strings.CutPrefix(text, m); found {
+			return m, strings.TrimSpace(rest), true
+		}
+	}
+	return "", "", false
+}
+
+// fenced follows the block that begins at line i if it is a script; end is its last line then, otherwise 0.
+func (r *reader) fenced(s *shell, i int, mark string) (end int) {
+	for end = i + 1; end < len(r.lines); end++ {
+		line := r.lineAt(r.lines[end])
+		if strings.HasPrefix(strings.TrimSpace(line), mark) {
+			break
+		}
+		if at, prompt := commandAt(line); prompt && at != 0 || strings.HasPrefix(line, "-A ") || strings.HasPrefix(line, "-P ") || strings.HasPrefix(line, "-N ") {
+			return 0
+		}
+	}
+	if end == len(r.lines) || end == i+1 {
+		return 0
+	}
+	before := len(r.calls)
+	notes := len(r.notes)
+	if text := r.src[r.lines[i+1]:r.lines[end]]; strings.Contains(text, "tables") && s.run(text, r.lines[i+1]) && len(r.calls) > before {
+		s.ended, s.returned, s.listing = false, false, nil
+		return end
+	}
+	r.calls, r.notes = r.calls[:before], r.notes[:notes]
+	return 0
+}
+
+// dump takes a table that iptables-save printed, from line i on, to its COMMIT, or to the text that follows where it has none; last is
+// its last line, or 0 if no table begins there.
+func (r *reader) dump(s *shell, i int) (last int) {
+	line := r.lineAt(r.lines[i])
+	text := strings.TrimLeft(line, " \t")
+	indent := line[:len(line)-len(text)]
+	if text == "" || text[0] != '*' || !ruleset.IsTable(strings.TrimSpace(text[1:])) {
+		return 0
+	}
+	var b strings.Builder
+	whole := false
+	lines, taken := 0, i
+	for n := i; n < len(r.lines) && !whole; n++ {
+		body := strings.TrimPrefix(r.lineAt(r.lines[n]), indent)
+		if n > i && body != "" && strings.IndexByte(":#-[C", body[0]) < 0 {
+			break
+		}
+		whole = strings.TrimSpace(body) == "COMMIT"
+		if body != "" && body[0] != '#' {
+			taken, lines = n, lines+1
+		}
+		b.WriteString(strings.TrimRight(body, " \t"))
+		b.WriteByte('\n')
+	}
+	if lines < 2 {
+		return 0
+	}
+	if !whole {
+		r.note(r.lines[i], "missing-commit", "this table ends without COMMIT: it is taken as far as it goes")
+		b.WriteString("COMMIT\n")
+	}
+	c := call{tool: tool{restore: true, line: i + 1}, start: r.lines[i], end: r.lines[i] + len(line), input: b.String(), inputLine: i + 1, saved: true}
+	if i > 0 {
+		if before := strings.TrimPrefix(r.lineAt(r.lines[i-1]), indent); strings.HasPrefix(before, "# Generated by ") {
+			c.input, c.inputLine = before+"\n"+c.input, i
+		}
+	}
+	s.record(c)
+	return taken
+}
+
+// continued blanks what stands between a backslash at a line's end and the next line, so that a shell joins them.
+func continued(text string) string {
+	if !strings.Contains(text, "\\ ") && !strings.Contains(text, "\r") {
+		return text
+	}
+	lines := strings.SplitAfter(text, "\n")
+	for i, l := range lines {
+		body := strings.TrimRight(l, " \r\n")
+		if i < len(lines)-1 && strings.HasSuffix(body, `\`) {
+			lines[i] = body[:len(body)-1] + strings.Repeat(" ", len(l)-len(body)-1) + "\\\n"
+		}
+	}
+	return strings.Join(lines, "")
+}
+
+// blankComment cuts what prose writes behind a command: " // text", and a closing backquote.
+func blankComment(text string) string {
+	if n := strings.Index(text, " // "); n >= 0 {
+		text = text[:n]
+	}
+	return text
+}
+
+// commandAt finds where in a line a command of iptables begins; -1 if there is none. prompt says that a prompt stands at the
+// line's begin.
+func commandAt(line string) (at int, prompt bool) {
+	rest := strings.TrimLeft(line, " \t>|*-+•")
+	at = len(line) - len(rest)
+	digits := len(rest) - len(strings.TrimLeft(rest, "0123456789"))
+	if digits > 0 && digits < len(rest) && (rest[digits] == '.' || rest[digits] == ')') {
+		trimmed := strings.TrimLeft(rest[digits+1:], " \t")
+		at += len(rest) - len(trimmed)
+		rest = trimmed
+	}
+	if n := promptEnd(rest); n > 0 {
+		prompt = true
+		at += n
+		rest = rest[n:]
+		if strings.TrimSpace(rest) == "" {
+			return -1, true
+		}
+	}
+	if rest != "" && rest[0] == '`' { // a command in a sentence's code mark
+		if n := strings.IndexByte(rest[1:], '`'); n < 0 || strings.TrimSpace(rest[n+2:]) != "" {
+			return -1, prompt
+		}
+		return -1, prompt
+	}
+	if !isCommand(rest) {
+		return -1, prompt
+	}
+	return at, prompt
+}
+
+// promptEnd gives the length of a shell's prompt at the begin of a text, blanks after it included; 0 if there is none.
+func promptEnd(text string) int {
+	for i := range len(text) {
+		switch c := text[i]; {
+		case c == '$' || c == '#' || c == '%' && i > 0 || c == '>' && i > 0:
+			if i+1 >= len(text) {
+				return i + 1
+			}
+			if text[i+1] != ' ' {
+				return 0
+			}
+			if i > 0 && !strings.ContainsAny(text[:i], "@:~]") {
+				return 0
+			}
+			return i + 1 + len(text[i+1:]) - len(strings.TrimLeft(text[i+1:], " "))
+		case c == ' ' && !strings.HasPrefix(text, "["):
+			return 0
+		case i > 80:
+			return 0
+		}
+	}
+	return 0
+}
+
+// isCommand says that a text begins with a call of iptables.
+func isCommand(text string) bool {
+	for range 6 {
+		word, rest, _ := strings.Cut(text, " ")
+		if t, ok := toolOf(word); ok {
+			rest = strings.TrimLeft(rest, " ")
+			// In prose the word is a name; a command goes on with an option.
+			return t.restore || t.save || strings.HasPrefix(rest, "-") || strings.HasPrefix(rest, "!")
+		}
+		if name, ok := strings.CutPrefix(word, "$"); ok {
+			_, known := toolVariable(strings.Trim(name, "{}"))
+			return known && strings.HasPrefix(strings.TrimLeft(rest, " "), "-")
+		}
+		switch {
+		case word == "sudo" || word == "doas" || word == "env" || word == "exec" || word == "time", strings.HasPrefix(word, "-"):
+		default:
+			return false
+		}
+		text = strings.TrimLeft(rest, " ")
+	}
+	return false
+}
+
+// listed takes a line that "iptables -S" printed.
+func (r *reader) listed(s *shell, i int) bool {
+	line := r.lineAt(r.lines[i])
+	text := strings.TrimLeft(line, " \t")
+	if len(text) < 3 || text[0] != '-' || strings.IndexByte("PNA", text[1]) < 0 || text[2] != ' ' {
+		return false
+	}
+	from := r.lines[i] + len(line) - len(text)
+	c := call{tool: s.listing.tool, start: from, end: from + len(text), table: s.listing.table, listed: true, first: !s.listing.listed}
+	c.tool.line = i + 1
+	// iptables -S quotes as a shell reads it but for $ and `, which stand for themselves.
+	quoted := strings.NewReplacer("$", `\$`, "`", "\\`").Replace(text)
+	f, err := syntax.NewParser().Parse(strings.NewReader(quoted), "")
+	if err != nil || len(f.Stmts) != 1 {
+		return false
+	}
+	e, ok := f.Stmts[0].Cmd.(*syntax.CallExpr)
+	if !ok {
+		return false
+	}
+	for _, a := range s.words(e.Args) {
+		c.args = append(c.args, parser.Arg{Span: parser.Span{Start: int32(from), End: int32(from)}, Value: a.Value})
+	}
+	s.listing.listed = true
+	s.record(c)
+	return true
+}
