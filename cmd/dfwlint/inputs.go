@@ -1,0 +1,114 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"slices"
+
+	"github.com/dfwlint/dfwlint/report"
+	"github.com/dfwlint/dfwlint/ruleset"
+	"github.com/spf13/cobra"
+)
+
+// An input is a file of the run, read and built.
+type input struct {
+	*report.Input
+	rulesets []*ruleset.Ruleset
+	problems []report.Problem
+	notices  []report.Notice
+	// missing says that there is no such file.
+	missing bool
+}
+
+// readInputs reads, parses and builds all arguments. A file that cannot be read is an input with a problem and does not
+// stop the others.
+func readInputs(c console, f *lintFlags, args []string) ([]*input, error) {
+	root, err := newPathRoot(f.sarifRoot)
+	if err != nil {
+		return nil, err
+	}
+	var stdin []byte
+	var stdinErr error
+	seen := map[string]bool{}
+	for _, a := range args {
+		if a == "-" && seen[a] {
+			return nil, errors.New("- is given twice: standard input can be read once")
+		}
+		seen[a] = true
+	}
+	if seen["-"] {
+		stdin, stdinErr = io.ReadAll(c.in)
+	}
+	base, err := loadBase(f.onto)
+	if err != nil {
+		return nil, err
+	}
+	out := make([]*input, len(args))
+	parallel(len(args), func(i int) {
+		name, uri := args[i], ""
+		var src []byte
+		var err error
+		if name == "-" {
+			name, uri, src, err = stdinLabel(f.stdinName), stdinURI(f.stdinName), stdin, stdinErr
+		} else {
+			uri = root.uri(name)
+			src, err = os.ReadFile(name)
+		}
+		if err != nil {
+			out[i] = unreadable(name, uri, err)
+			return
+		}
+		out[i] = buildOnto(base, name, uri, src, f.allowEmpty)
+	})
+	return out, nil
+}
+
+func stdinLabel(name string) string {
+	if name == "" {
+		return "<stdin>"
+	}
+	return name
+}
+
+func stdinURI(name string) string {
+	if name == "" {
+		return "stdin"
+	}
+	return name
+}
+
+// unreadable makes an input of a file that could not be read.
+func unreadable(name, uri string, err error) *input {
+	in := &input{Input: &report.Input{Name: name, URI: uri}, missing: errors.Is(err, fs.ErrNotExist)}
+	text := err.Error()
+	var path *fs.PathError
+	if errors.As(err, &path) {
+		text = path.Err.Error()
+	}
+	p := report.Problem{Input: in.Input, Code: "unreadable", Text: text}
+	if info, statErr := os.Stat(name); statErr == nil && info.IsDir() {
+		p.Text, p.Hint = "this is a directory", "Give the files in it; a directory with facts of the host goes with --context."
+	}
+	in.problems = []report.Problem{p}
+	return in
+}
+
+// mistyped is the error that the first argument may be a mistyped command, where none of the files exists.
+func mistyped(cmd *cobra.Command, inputs []*input, args []string) error {
+	if slices.ContainsFunc(inputs, func(in *input) bool { return !in.missing }) {
+		return nil
+	}
+	var names []string
+	for _, sub := range cmd.Commands() {
+		if !sub.Hidden {
+			names = append(names, sub.Name())
+		}
+	}
+	if s := nearest(args[0], names); s != "" {
+		return fmt.Errorf("there is no file or command %q; do you mean `dfwlint %s`?", args[0], s)
+	}
+	return nil
+}

@@ -1,0 +1,140 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/dfwlint/dfwlint/checks"
+	"github.com/dfwlint/dfwlint/report"
+	"github.com/spf13/cobra"
+)
+
+// lint carries out the root command: read, group, check, report.
+func lint(c console, cmd *cobra.Command, f *lintFlags, args []string) error {
+	if len(args) == 0 {
+		return errors.New("no input: give the output of iptables-save as a file, or - for standard input (see dfwlint --help)")
+	}
+	o, err := f.options(c)
+	if err != nil {
+		return err
+	}
+	inputs, err := readInputs(c, f, args)
+	if err != nil {
+		return err
+	}
+	if err := mistyped(cmd, inputs, args); err != nil {
+		return err
+	}
+	facts, err := loadContext(f.context)
+	if err != nil {
+		return err
+	}
+	inputs = append(inputs, facts.inputs(inputs, f)...)
+	hosts := group(inputs)
+	if facts != nil && len(hosts) > 1 {
+		return fmt.Errorf("--context tells of one host, but the files belong to %d: %s", len(hosts), hostNames(hosts))
+	}
+	r := report.New(o.check(hosts, inputs, facts))
+	return o.write(c, r)
+}
+
+// lintOptions are the flags, read.
+type lintOptions struct {
+	checks  []*checks.Check
+	run     checks.Options
+	failOn  report.Threshold
+	min     checks.Severity
+	format  string
+	outputs []output
+	writers report.Options
+}
+
+// options reads the flags; its errors are wrong usage.
+func (f *lintFlags) options(c console) (*lintOptions, error) {
+	o := &lintOptions{format: f.format}
+	var err error
+	if o.failOn, err = report.ParseThreshold(f.failOn); err != nil {
+		return nil, fmt.Errorf("--fail-on: %w", err)
+	}
+	if o.min, err = report.ParseSeverity(f.minSeverity); err != nil {
+		return nil, fmt.Errorf("--min-severity: %w", err)
+	}
+	if err = knownFormat(f.format); err != nil {
+		return nil, fmt.Errorf("--format: %w", err)
+	}
+	if o.outputs, err = f.destinations(); err != nil {
+		return nil, err
+	}
+	if o.checks, err = selectChecks(f.selected, f.disabled); err != nil {
+		return nil, err
+	}
+	o.run = checks.Options{Checks: o.checks, Pedantic: f.pedantic}
+	text := report.TextOptions{Quiet: f.quiet, NoSummary: f.noSummary, Verbose: f.verbose}
+	if text.Color, err = c.color(f.color); err != nil {
+		return nil, err
+	}
+	if text.Width, err = c.lineWidth(f.width); err != nil {
+		return nil, err
+	}
+	o.writers = report.Options{Text: text, SARIF: report.SARIFOptions{Category: f.sarifCategory}}
+	return o, nil
+}
+
+// check runs the checks over every host.
+func (o *lintOptions) check(hosts []*hostInput, inputs []*input, facts *contextFacts) report.Run {
+	run := report.Run{
+		Version: toolVersion(), Checks: o.checks, Page: checks.Page, FailOn: o.failOn, MinSeverity: o.min,
+		Notices: facts.notices(),
+	}
+	results := make([]*checks.Result, len(hosts))
+	parallel(len(hosts), func(i int) { results[i] = hosts[i].check(o.run, facts) })
+	for _, in := range inputs {
+		run.Inputs = append(run.Inputs, in.Input)
+		run.Problems = append(run.Problems, in.problems...)
+		run.Notices = append(run.Notices, in.notices...)
+	}
+	for _, res := range results {
+		run.Findings = append(run.Findings, res.Findings...)
+	}
+	run.Notices = append(run.Notices, resultNotices(hosts, results)...)
+	return run
+}
+
+// resultNotices makes notices of what the runs could not say, and of what they rest on. With several hosts each sentence
+// tells for which.
+func resultNotices(hosts []*hostInput, results []*checks.Result) []report.Notice {
+	type said struct {
+		kind report.Kind
+		text string
+	}
+	var order []said
+	by := map[said][]string{}
+	add := func(kind report.Kind, texts []string, host string) {
+		for _, t := range texts {
+			s := said{kind, t}
+			if by[s] == nil {
+				order = append(order, s)
+			}
+			by[s] = append(by[s], host)
+		}
+	}
+	for i, res := range results {
+		add(report.KindUnmodelled, res.Unmodelled, hosts[i].name)
+		add(report.KindUndecided, res.Undecided, hosts[i].name)
+		add(report.KindAssumption, res.Assumptions, hosts[i].name)
+	}
+	var out []report.Notice
+	for _, s := range order {
+		n := report.Notice{Kind: s.kind, Text: s.text}
+		if s.kind != report.KindUnmodelled && len(hosts) > 1 {
+			who := fmt.Sprintf("%d hosts", len(by[s]))
+			if len(by[s]) <= 3 {
+				who = strings.Join(by[s], ", ")
+			}
+			n.Text = who + ": " + s.text
+		}
+		out = append(out, n)
+	}
+	return out
+}
