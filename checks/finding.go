@@ -101,7 +101,22 @@ type Help struct {
 	Commands []string
 	// Replace holds lines that should stand in place of the reported ones, where the input is a file.
 	Replace []string
+	// Fix says whether "dfwlint fix" may carry out Commands.
+	Fix FixKind
 }
+
+// A FixKind says what "dfwlint fix" may do with a finding's commands.
+type FixKind uint8
+
+// The kinds of fixes.
+const (
+	// ManualFix leaves it to a person: there are no commands, or they need a decision first.
+	ManualFix FixKind = iota
+	// SafeFix restores what the rules evidently mean, and closes nothing that worked as meant.
+	SafeFix
+	// UnsafeFix may cut traffic that was meant, or open what was closed; it is carried out on request only.
+	UnsafeFix
+)
 
 // A Check finds one kind of mistake.
 type Check struct {

@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"net/netip"
 
 	"github.com/dfwlint/dfwlint/docker"
 	"github.com/dfwlint/dfwlint/hostfacts"
@@ -15,8 +16,26 @@ type Host struct {
 	Name     string
 	Rulesets []*ruleset.Ruleset
 	Facts    *hostfacts.Facts
+	// Settings are what the operator told about the host.
+	Settings Settings
 	// Live says that the input is a dump of a running kernel; otherwise it may be a file that is yet to be loaded.
 	Live bool
+}
+
+// Settings are what an operator tells about a host, in the configuration or by flags. Its zero value tells nothing.
+type Settings struct {
+	// Outside names the interfaces that lead outside; none leaves it to the routes and the rules.
+	Outside []string
+	// Trusted are sources from which access is meant.
+	Trusted []netip.Prefix
+	// Public are the host ports that are meant to be open to anybody.
+	Public []PublicPort
+}
+
+// A PublicPort is a range of ports of a protocol that are meant to be open to anybody.
+type PublicPort struct {
+	Proto       string // "tcp", "udp" or "sctp"
+	First, Last uint16
 }
 
 // A Pass is one check's run over one host.
