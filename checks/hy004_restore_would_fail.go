@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/dfwlint/dfwlint/parser"
@@ -33,8 +34,11 @@ func runHY004(p *Pass) {
 	}
 }
 
-// refusalsOf reports the places of one file, one a line.
+// refusalsOf reports the places of one file, one a line. A listing of "iptables -S" was never meant to be loaded.
 func (p *Pass) refusalsOf(f *parser.File) {
+	if slices.ContainsFunc(f.Notes, func(n parser.Note) bool { return n.Code == "s-listing" }) {
+		return
+	}
 	var sets []*ruleset.Ruleset
 	for _, rs := range p.Host.Rulesets {
 		if rs != nil && rs.File == f && rs.Dump != nil {
@@ -88,6 +92,9 @@ func (p *Pass) reportRefusal(f *parser.File, e ruleset.Refusal, table string) {
 	f2.Identity = "refused " + why
 	f2.Subjects = []string{fmt.Sprintf("rule %s:%d", e.Pos.File, e.Pos.Line)}
 	f2.Group = "refused " + e.Code + " " + why
+	if e.Code == "unknown-chain" || e.Code == "undeclared-chain" {
+		f2.Group = "refused for a missing chain" // the names differ, the cause is one: the file is half of something
+	}
 	f2.Help.Text = "Correct the line. A table is loaded as a whole when its COMMIT is read, so one bad line leaves the host with the rules that it had before, at boot with none."
 	if e.Hint != "" {
 		f2.Help.Text = strings.ToUpper(e.Hint[:1]) + e.Hint[1:] + ". " + f2.Help.Text

@@ -249,7 +249,7 @@ func (r *Ruleset) resolve() {
 			continue
 		}
 		e.Msg = fmt.Sprintf("chain %s does not exist in table %s", p.name, p.table.Name)
-		e.Hint = "declare it with \":" + p.name + " - [0:0]\" before this rule"
+		e.Hint = "declare it with \":" + p.name + " - [0:0]\" before this rule, or, if the file is loaded onto other rules (iptables-restore --noflush), give those with --onto"
 		r.Errors = append(r.Errors, e)
 		p.rule.Target = &UnknownTarget{AtTarget: AtTarget{p.rule.Target.Where()}, Name: p.name}
 	}

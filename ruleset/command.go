@@ -58,7 +58,7 @@ func (b *builder) chain(name string) *Chain {
 
 func (b *builder) noChain(name, code string) {
 	b.problem(b.chainSpan(), code, fmt.Sprintf("chain %s does not exist in table %s", name, b.table.Name),
-		"declare it with \":"+name+" - [0:0]\" before its first rule")
+		"declare it with \":"+name+" - [0:0]\" before its first rule, or, if the file is loaded onto other rules (iptables-restore --noflush), give those with --onto")
 }
 
 func (b *builder) chainSpan() parser.Span { return b.wordSpan(b.src.Shape.Chain) }
