@@ -165,13 +165,14 @@ func (p *Pass) helpBehind(v *View, f *Finding, end *ruleset.Rule, lost []*rulese
 	c := end.Chain
 	if classOf(end) != returns || !ruleset.Unconditional(end) {
 		f.Help.Text = fmt.Sprintf("Put the rules above %s.", Place(end))
+		f.Help.Fix = UnsafeFix
 		for i, r := range lost {
 			f.Help.Commands = append(f.Help.Commands, v.Delete(r), v.Insert(c, end.Index+i, Spec(r)))
 		}
 		return
 	}
 	f.Help.Text = "Delete the RETURN: a chain returns at its end anyway. With iptables -I in place of -A the rules would have come above it."
-	f.Help.Commands = []string{v.Delete(end)}
+	f.Help.Commands, f.Help.Fix = []string{v.Delete(end)}, SafeFix
 	var wrong []string
 	kills := false
 	for _, r := range lost {
@@ -188,6 +189,7 @@ func (p *Pass) helpBehind(v *View, f *Finding, end *ruleset.Rule, lost []*rulese
 		f.Help.Commands = append([]string{v.Insert(c, 1, ReturnReplies)}, f.Help.Commands...)
 	}
 	if len(wrong) > 0 {
+		f.Help.Fix = UnsafeFix
 		iface, _ := v.Outside()
 		f.Help.Text += fmt.Sprintf(" But mind %s: -i names the bridge that packets come from, so it would stop what the containers send and not what comes to them; what comes from outside has -i %s.", List(wrong), iface)
 	}

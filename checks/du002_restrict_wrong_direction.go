@@ -68,7 +68,7 @@ func (p *Pass) wrongDirection(v *View, r *ruleset.Rule) {
 	} else {
 		f.Help.Text = fmt.Sprintf("What clients send comes in on %s. Let answers return before it.", out)
 		spec := strings.Replace(Spec(r), "-i "+bridge, "-i "+out, 1)
-		f.Help.Commands = []string{v.Delete(r), v.Insert(r.Chain, 1, spec)}
+		f.Help.Commands, f.Help.Fix = []string{v.Delete(r), v.Insert(r.Chain, 1, spec)}, UnsafeFix
 		if !returnsReplies(r.Chain) {
 			f.Help.Commands = append(f.Help.Commands, v.Insert(r.Chain, 1, passReplies(r.Chain)))
 		}

@@ -267,6 +267,7 @@ func (p *Pass) hostAddress(v *View, r *ruleset.Rule, a *aim) {
 		f.Assumptions = append(f.Assumptions, addr.String()+" is an address of the host")
 	}
 	f.Help.Text = "Ask for the address that the connection was opened to: --ctorigdst."
+	f.Help.Fix = UnsafeFix
 	spec := original(r, addr, nil)
 	if a.ports == nil {
 		f.Help.Commands = []string{v.Delete(r), v.Insert(r.Chain, r.Index, spec)}
@@ -293,6 +294,11 @@ func (v *View) helpOriginal(f *Finding, r *ruleset.Rule, ports []*forward, keep 
 	f.Help.Text = "Ask for the port that the connection was opened to, which conntrack remembers: --ctorigdstport with --ctdir ORIGINAL."
 	if classOf(r) == allows {
 		f.Help.Text += " With --ctstate DNAT it lets nothing pass that goes to the container's own address."
+	}
+	// Where one published port can be meant, the rule says clearly what it is for.
+	f.Help.Fix = UnsafeFix
+	if len(hostPorts(ports)) == 1 {
+		f.Help.Fix = SafeFix
 	}
 	at := r.Index
 	if keep {

@@ -181,6 +181,7 @@ func (p *Pass) reportExclusions(v *View, xs []exclusion) {
 		f.Subjects = append(f.Subjects, RuleSubject(x.rule))
 	}
 	f.Detail = "A packet has to survive every rule, so two negated conditions mean \"drop unless both hold\", and no address is in both."
+	f.Help.Fix = UnsafeFix
 	f.Help.Text = "Return the wanted addresses first and drop the rest with one rule, or use one negated ipset or address range."
 	rest := strings.Join(strings.Fields(strings.Replace(Spec(r), last.what, "", 1)), " ")
 	for _, x := range xs {

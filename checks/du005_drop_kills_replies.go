@@ -193,7 +193,7 @@ func (p *Pass) helpReplies(v *View, f *Finding, r *ruleset.Rule) {
 	if c.Builtin {
 		spec = "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"
 	}
-	f.Help.Commands = []string{v.Insert(c, at, spec)}
+	f.Help.Commands, f.Help.Fix = []string{v.Insert(c, at, spec)}, SafeFix
 	for _, x := range c.Rules {
 		if s, ok := ruleset.MatchOf[*ruleset.CTState](x); ok && s.States&ruleset.StateEstablished != 0 && classOf(x) != denies && p.Docker.Owner(x) == docker.User {
 			f.Related = append(f.Related, p.See(x, "lets answers pass, but comes too late or is too narrow"))

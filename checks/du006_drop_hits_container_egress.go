@@ -79,6 +79,7 @@ func (p *Pass) hitsEgress(v *View, r *ruleset.Rule) {
 	f.Help.Text = "Name the interface on which clients come in with -i."
 	if known {
 		f.Help.Commands = []string{v.Delete(r), v.Insert(r.Chain, r.Index, "-i "+iface+" "+Spec(r))}
+		f.Help.Fix = SafeFix
 	}
 	p.Report(f)
 }

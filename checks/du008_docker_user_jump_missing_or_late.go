@@ -43,7 +43,7 @@ func (p *Pass) jumpMissing(v *View, c, forward *ruleset.Chain, own []*ruleset.Ru
 	f := p.AtChain(c, "FORWARD does not jump to DOCKER-USER, so that its %s never run.", Plural(len(own), "rule"))
 	p.inert(v, f, c, own)
 	f.Help.Text = "Put the jump on top of FORWARD. A restart of Docker does it, too."
-	f.Help.Commands = []string{v.Insert(forward, 1, "-j DOCKER-USER")}
+	f.Help.Commands, f.Help.Fix = []string{v.Insert(forward, 1, "-j DOCKER-USER")}, SafeFix
 	p.Report(f)
 }
 
@@ -70,7 +70,7 @@ func (p *Pass) jumpLate(v *View, c, forward *ruleset.Chain, own []*ruleset.Rule)
 		return
 	}
 	f.Help.Text = "The jump to DOCKER-USER belongs on top of FORWARD."
-	f.Help.Commands = []string{v.Delete(jump), v.Insert(forward, 1, Spec(jump))}
+	f.Help.Commands, f.Help.Fix = []string{v.Delete(jump), v.Insert(forward, 1, Spec(jump))}, SafeFix
 	p.Report(f)
 }
 

@@ -72,6 +72,7 @@ func (p *Pass) reportEdited(v *View, r *ruleset.Rule, user *ruleset.Chain) {
 func (p *Pass) helpMove(v *View, f *Finding, r *ruleset.Rule, user *ruleset.Chain) {
 	spec := Spec(r)
 	f.Help.Text = "Move it to DOCKER-USER, which Docker jumps to first and never changes."
+	f.Help.Fix = UnsafeFix
 	if classOf(r) == denies || r.Jump() != nil {
 		if in, _ := ruleset.MatchOf[*ruleset.Iface](r); in == nil {
 			iface, known := v.Outside()

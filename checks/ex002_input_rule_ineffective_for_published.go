@@ -116,6 +116,7 @@ func (p *Pass) reportIdleDeny(v *View, all []*idle) {
 			f.Subjects = append(f.Subjects, PortSubject(port.pub))
 		}
 	}
+	f.Help.Fix = SafeFix // a deny by source means the same in both places
 	f.Help.Text = "Say the same in DOCKER-USER, which every forwarded packet passes. There a port is the container's; the one that the packet came to is --ctorigdstport."
 	for i, x := range all {
 		if i == handful {
@@ -270,6 +271,7 @@ func (p *Pass) reportIdleAllow(v *View, e *exposure, all []*idle) {
 	for _, port := range d.ports {
 		f.Subjects = append(f.Subjects, PortSubject(port.pub))
 	}
+	f.Help.Fix = UnsafeFix
 	f.Help.Text = "Write the allow-list in DOCKER-USER, which every forwarded packet passes: return what is wanted, then drop what else comes to the port."
 	gate := v.gate(v.rulesOf(d.rule.Chain))
 	if gate != nil {

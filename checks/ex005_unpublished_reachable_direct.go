@@ -74,6 +74,7 @@ func (p *Pass) direct(v *View) {
 	f.Proof = proof
 	f.Detail = "Whoever is on the same link only has to add a route for the containers' network by this host."
 	iface, _ := v.Outside()
+	f.Help.Fix = UnsafeFix
 	f.Help.Text = "Drop what comes from outside to a bridge without having been forwarded by DNAT; published ports and answers still pass. Docker 28 and later do so themselves."
 	if gate := v.gate(v.Rules); gate != nil {
 		for i, n := range names {

@@ -148,7 +148,7 @@ func (p *Pass) forwardDropped(v *View, f *forward) {
 			g.Severity = Info
 			g.Message = fmt.Sprintf("%s is closed for everybody outside, by %s.", f.name(), by)
 			g.Help.Text = fmt.Sprintf("If that is what %s is for, the port need not be published. If not, delete it.", Place(step.Rule))
-			g.Help.Commands = []string{v.Delete(step.Rule)}
+			g.Help.Commands, g.Help.Fix = []string{v.Delete(step.Rule)}, UnsafeFix
 			p.Report(g)
 			return
 		}
@@ -213,6 +213,7 @@ func (p *Pass) helpForward(v *View, g *Finding, f *forward, end *packet.Packet) 
 		return
 	}
 	gate := v.gate(v.rulesOf(f.rule.Chain))
+	g.Help.Fix = UnsafeFix
 	g.Help.Text = "DNAT only rewrites the address; FORWARD still has to let the packets pass, and the answers."
 	if gate == nil {
 		return
@@ -314,7 +315,7 @@ func (p *Pass) answersDropped(v *View, f *forward, a *answered) {
 	}
 	g.Help.Text = "Let the answers of established connections pass."
 	if gate := v.gate(v.rulesOf(f.rule.Chain)); gate != nil {
-		g.Help.Commands = []string{v.Insert(gate, 1, "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT")}
+		g.Help.Commands, g.Help.Fix = []string{v.Insert(gate, 1, "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT")}, UnsafeFix
 	}
 	p.Report(g)
 }

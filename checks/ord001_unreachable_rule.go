@@ -41,7 +41,7 @@ func runORD001(p *Pass) {
 			if alike[f.Group]++; f.Severity > Low && alike[f.Group] <= handful && !d.vague {
 				f.Proof = v.proveShadow(&d, d.by[0], "a packet that this rule would match", Every())
 			}
-			f.Help = Help{Text: "Delete the rule: that changes nothing.", Commands: []string{v.Delete(r)}}
+			f.Help = Help{Text: "Delete the rule: that changes nothing.", Commands: []string{v.Delete(r)}, Fix: SafeFix}
 			at := by
 			if at.Chain != r.Chain {
 				at = callBefore(r, by.Chain)
@@ -49,6 +49,7 @@ func runORD001(p *Pass) {
 			if f.Severity > Low && at != nil {
 				f.Help.Text = fmt.Sprintf("To make it effective, move it above %s. If it is not needed, only delete it.", Place(at))
 				f.Help.Commands = append(f.Help.Commands, v.Insert(r.Chain, at.Index, Spec(r)))
+				f.Help.Fix = UnsafeFix
 			}
 			p.Report(f)
 		}

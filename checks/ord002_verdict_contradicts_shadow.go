@@ -157,6 +157,7 @@ func (p *Pass) finishShadow(v *View, f *Finding, d *dead, by netfilter.Cover, pr
 		f.Assumptions = append(f.Assumptions, "the comment of "+Place(by.Rule)+" does not say that it stands there on purpose")
 	}
 	at := by.Rule
+	f.Help.Fix = UnsafeFix
 	f.Help.Text = "Rules are tried from top to bottom, and -I puts a new rule above all others."
 	for at.Chain != r.Chain {
 		// The rule decides in a chain that is called from this one: what calls it is to be passed.

@@ -3,6 +3,7 @@ package checks
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/dfwlint/dfwlint/docker"
 	"github.com/dfwlint/dfwlint/hostfacts"
@@ -98,12 +99,31 @@ func (p *Pass) See(r *ruleset.Rule, format string, args ...any) Related {
 	return Related{Location: Where(r), Message: fmt.Sprintf(format, args...)}
 }
 
-// Report hands a finding in. One that is only Possible loses a step of precision.
+// Report hands a finding in. One that is only Possible loses a step of precision. So is one whose packet comes in on an
+// interface that nothing names, although others are known to lead outside.
 func (p *Pass) Report(f *Finding) {
+	if name := p.unnamed(f); name != "" && !f.Possible {
+		f.Possible = true
+		f.Assumptions = append(f.Assumptions, name+" stands for another interface that leads outside; no rule names one")
+	}
 	if f.Possible && f.Precision > LowPrecision {
 		f.Precision--
 	}
 	p.report(f)
+}
+
+// unnamed is the interface that the finding's packet comes in on, if it is made up beside known ones; empty otherwise.
+func (p *Pass) unnamed(f *Finding) string {
+	if f.Proof == nil || f.Proof.Trace == nil {
+		return ""
+	}
+	in := f.Proof.Trace.In
+	for _, v := range p.Views {
+		if v.V6() == in.V6() && v.Net.Env.OutsideKnown && in.In != "" && !slices.Contains(v.Net.Env.Names, in.In) && !slices.Contains(v.Net.Env.Outside, in.In) {
+			return in.In
+		}
+	}
+	return ""
 }
 
 // IsUser says whether a person wrote the rule, as far as can be told: not Docker, and no other program that is known.

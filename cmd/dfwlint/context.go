@@ -8,6 +8,7 @@ import (
 
 	"github.com/dfwlint/dfwlint/hostfacts"
 	"github.com/dfwlint/dfwlint/report"
+	"github.com/dfwlint/dfwlint/ruleset"
 )
 
 // contextFacts is what --context told; nil where it was not given.
@@ -56,6 +57,7 @@ func (c *contextFacts) inputs(given []*input, f *lintFlags) []*input {
 		}
 		path := filepath.Join(c.dir, name)
 		in := build(path, path, src, true)
+		in.again = func() []*ruleset.Ruleset { return build(path, path, src, true).rulesets }
 		if in.Tables > 0 && !clash(append(append(slices.Clone(given), out...), in)) {
 			out = append(out, in)
 		}

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/dfwlint/dfwlint/checks"
+	"github.com/dfwlint/dfwlint/hostfacts"
 	"github.com/dfwlint/dfwlint/parser"
 	"github.com/dfwlint/dfwlint/ruleset"
 )
@@ -18,12 +19,17 @@ type hostInput struct {
 
 // check runs checks over the host.
 func (h *hostInput) check(o checks.Options, facts *contextFacts) *checks.Result {
-	host := &checks.Host{Name: h.name, Live: true, Facts: facts.hostFacts()}
+	return checks.Run(h.host(facts.hostFacts()), o)
+}
+
+// host is what the checks look at.
+func (h *hostInput) host(facts *hostfacts.Facts) *checks.Host {
+	host := &checks.Host{Name: h.name, Live: true, Facts: facts}
 	for _, in := range h.inputs {
 		host.Rulesets = append(host.Rulesets, in.rulesets...)
 		host.Live = host.Live && live(in.File)
 	}
-	return checks.Run(host, o)
+	return host
 }
 
 // live says whether every dump of a file names the program that saved it.

@@ -21,6 +21,8 @@ type input struct {
 	notices  []report.Notice
 	// missing says that there is no such file.
 	missing bool
+	// again reads the text once more, so that the rulesets can be changed without loss; nil where it could not be read.
+	again func() []*ruleset.Ruleset
 }
 
 // readInputs reads, parses and builds all arguments. A file that cannot be read is an input with a problem and does not
@@ -62,6 +64,7 @@ func readInputs(c console, f *lintFlags, args []string) ([]*input, error) {
 			return
 		}
 		out[i] = buildOnto(base, name, uri, src, f.allowEmpty)
+		out[i].again = func() []*ruleset.Ruleset { return buildOnto(base, name, uri, src, f.allowEmpty).rulesets }
 	})
 	return out, nil
 }
