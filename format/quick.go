@@ -114,6 +114,9 @@ func (q *quick) line(line, whole string) bool {
 	if line == "" {
 		return true
 	}
+	if line[len(line)-1] == ' ' && line[0] != '#' {
+		return false // the first saves ended their lines so; today's do not
+	}
 	switch line[0] {
 	case '#':
 		return q.comment(line, whole)
