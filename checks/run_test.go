@@ -117,7 +117,7 @@ func TestManyAlikeAreOne(t *testing.T) {
 		fmt.Fprintf(&b, "-A INPUT -s 10.0.0.%d/32 -p tcp -m tcp --dport 22 -j ACCEPT\n", i+1)
 	}
 	b.WriteString("COMMIT\n")
-	res := Run(loadText(t, "x.rules", b.String()), Options{})
+	res := Run(loadText(t, "x.rules", b.String()), Options{Checks: []*Check{ord001(), ord002()}})
 	if len(res.Findings) != 1 {
 		t.Fatalf("%d findings", len(res.Findings))
 	}
@@ -127,7 +127,7 @@ func TestManyAlikeAreOne(t *testing.T) {
 	}
 	// A handful is told one by one.
 	few := strings.SplitAfterN(b.String(), "\n", 9)
-	res = Run(loadText(t, "y.rules", strings.Join(few[:8], "")+"COMMIT\n"), Options{})
+	res = Run(loadText(t, "y.rules", strings.Join(few[:8], "")+"COMMIT\n"), Options{Checks: []*Check{ord001(), ord002()}})
 	if len(res.Findings) != 5 {
 		t.Errorf("%d findings", len(res.Findings))
 	}
@@ -225,7 +225,7 @@ func TestBothBackends(t *testing.T) {
 	for name, text := range map[string]string{"legacy.rules": legacy, "nft.rules": nft} {
 		h.Rulesets = append(h.Rulesets, ruleset.Build(parser.Parse(name, []byte(text)))...)
 	}
-	res := Run(h, Options{})
+	res := Run(h, Options{Checks: []*Check{ord001(), ord002()}})
 	if len(res.Views) != 1 || len(res.Views[0].Sets) != 2 || len(res.Findings) != 2 {
 		t.Fatalf("%d views, %d findings", len(res.Views), len(res.Findings))
 	}
