@@ -3,6 +3,7 @@ package checks
 import (
 	"slices"
 
+	"github.com/dfwlint/dfwlint/docker"
 	"github.com/dfwlint/dfwlint/netfilter"
 	"github.com/dfwlint/dfwlint/packet"
 	"github.com/dfwlint/dfwlint/ruleset"
@@ -23,19 +24,15 @@ func runLO001(p *Pass) {
 			return
 		}
 	}
-	var shut []*View
-	for _, v := range p.Views {
-		if p.sshAnswers(v) {
+	flows := make([]*netfilter.Flow, len(p.Views))
+	for i, v := range p.Views {
+		if flows[i] = p.comers(v); p.sshAnswers(v, flows[i]) {
 			return
 		}
-		if v.V6() && len(p.Views) == 1 {
-			return // how people come in over IPv4 is not told
-		}
-		shut = append(shut, v)
 	}
-	for _, v := range shut {
-		if !v.V6() {
-			p.lockedOut(v)
+	for i, v := range p.Views {
+		if !v.V6() { // how people come in over IPv4 must be told
+			p.lockedOut(v, flows[i])
 		}
 	}
 }
@@ -67,35 +64,54 @@ func (p *Pass) sshConnections(v *View) packet.Set {
 	return sp.Value(packet.FieldProto, packet.TCP).Intersect(to)
 }
 
+// comers gives the flow through INPUT of what comes in on every interface but lo and Docker's bridges: people may manage a
+// host from a VPN or from the network behind it.
+func (p *Pass) comers(v *View) *netfilter.Flow {
+	sp := v.Space()
+	var classes []int
+	for c := 1; c < sp.Ifaces().Len(); c++ {
+		name := sp.Ifaces().Name(c)
+		if name != "lo" && !slices.ContainsFunc(p.Docker.Bridges, func(b *docker.Bridge) bool { return b.Name == name }) {
+			classes = append(classes, c)
+		}
+	}
+	start := v.opening().Intersect(sp.Classes(packet.FieldIn, classes)).Intersect(v.Symbolic().ToHost()).Intersect(sp.Value(packet.FieldProto, packet.TCP))
+	return v.Symbolic().Inward(start.Minus(v.loopback(packet.FieldDst)))
+}
+
 // sshAnswers says whether somebody may get through to sshd, or nothing certain can be said.
-func (p *Pass) sshAnswers(v *View) bool {
-	in := v.hostPolicy().allowed.Intersect(p.sshConnections(v))
+func (p *Pass) sshAnswers(v *View, comers *netfilter.Flow) bool {
+	in := v.passed(comers, p.sshConnections(v))
 	if v.Undecided() {
 		return true
 	}
 	if in.IsEmpty() {
-		return p.elsewhere(v)
+		return p.elsewhere(v, comers)
 	}
 	return p.muted(v, in) == nil
 }
 
-// elsewhere says that sshd may listen on another port: one that the rules let strangers come to and that is not a well-known
-// service's, or that another computer is meant to come to first.
-func (p *Pass) elsewhere(v *View) bool {
+// elsewhere says that nothing tells that ssh is wanted on port 22: sshd may listen on another port, one that the rules let people come to
+// and that is not a well-known service's; or the host is no server at all, and offers nothing.
+func (p *Pass) elsewhere(v *View, comers *netfilter.Flow) bool {
 	if _, known := p.sshPorts(); known {
 		return false
 	}
-	sp := v.Space()
-	tcp := v.hostPolicy().allowed.Intersect(sp.Value(packet.FieldProto, packet.TCP))
-	for _, r := range tcp.Ranges(packet.FieldDPort) {
+	open := v.Accepted(comers).Ranges(packet.FieldDPort)
+	for _, r := range open {
 		for port := r[0]; port <= r[1]; port++ {
 			if !slices.Contains([]uint64{25, 53, 80, 110, 143, 443, 465, 587, 993, 995}, port) {
 				return true
 			}
 		}
 	}
-	// A host without any rule of its own in INPUT is closed on purpose, or half a ruleset.
-	return !slices.ContainsFunc(p.UserRules(v), func(r *ruleset.Rule) bool { return slices.Contains(Hooks(r.Chain), "INPUT") })
+	return len(open) == 0 && !slices.ContainsFunc(p.UserRules(v), namesSSH)
+}
+
+// namesSSH says that a rule asks for port 22.
+func namesSSH(r *ruleset.Rule) bool {
+	ports, ok := ruleset.MatchOf[*ruleset.Ports](r)
+	return ok && !ports.Not && slices.ContainsFunc(ports.Ranges, func(x ruleset.PortRange) bool { return x.Lo == 22 && x.Hi == 22 })
 }
 
 // muted gives the proof that sshd's answers never leave the host; nil where they do.
@@ -112,7 +128,7 @@ func (p *Pass) muted(v *View, in packet.Set) *netfilter.Connection {
 }
 
 // lockedOut reports who drops ssh connections, or the answers to them.
-func (p *Pass) lockedOut(v *View) {
+func (p *Pass) lockedOut(v *View, comers *netfilter.Flow) {
 	ports, known := p.sshPorts()
 	wanted := p.sshConnections(v)
 	assume := func(f *Finding) {
@@ -121,7 +137,7 @@ func (p *Pass) lockedOut(v *View) {
 			f.Assumptions = append(f.Assumptions, "sshd listens on port 22, and ssh is how the host is managed")
 		}
 	}
-	if in := v.hostPolicy().allowed.Intersect(wanted); !in.IsEmpty() {
+	if in := v.passed(comers, wanted); !in.IsEmpty() {
 		c := p.muted(v, in)
 		if c == nil {
 			return
@@ -137,7 +153,7 @@ func (p *Pass) lockedOut(v *View) {
 		p.Report(f)
 		return
 	}
-	loss, ok := largestLoss(v.hostPolicy().inward, wanted)
+	loss, ok := largestLoss(comers, wanted)
 	if !ok {
 		return
 	}
