@@ -23,6 +23,9 @@ func Registry() []*Check {
 		lo004(),
 		lo005(),
 		nat001(),
+		nat002(),
+		nat003(),
+		nat005(),
 		ord001(),
 		ord002(),
 	}

@@ -32,11 +32,13 @@ type View struct {
 	nobody netip.Addr
 
 	fromOutside, egress *netfilter.Flow
-	replies             []*netfilter.Flow
-	exposure            *exposure
-	egressSome          *netfilter.Flow
-	policy              *hostPolicy
-	answers             *answered
+	// left holds what becomes of a flow's packets in nat POSTROUTING.
+	left       map[*netfilter.Flow][]*netfilter.Flow
+	replies    []*netfilter.Flow
+	exposure   *exposure
+	egressSome *netfilter.Flow
+	policy     *hostPolicy
+	answers    *answered
 }
 
 // newViews groups the rulesets of a host by family. The kernel refuses chains that call each other in a circle, so that no packet ever meets
