@@ -99,6 +99,7 @@ func (p *Pass) captures(v *View, at, r *ruleset.Rule, hits packet.Set) {
 	f := p.At(at, "Containers that connect to port %d of any server end up at %s: the %s of %s asks for no address or interface.",
 		proof.Trace.In.DPort, destination(v, r, proof), TargetName(at), Place(at))
 	f.Proof = proof
+	f.Group = "captures"
 	f.Help.Text = "Forward only what is addressed to the host itself."
 	spec := Spec(at)
 	if i := strings.LastIndex(spec, "-j "); i >= 0 {
