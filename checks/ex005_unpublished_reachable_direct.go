@@ -16,14 +16,18 @@ func ex005() *Check {
 
 func runEX005(p *Pass) {
 	for _, v := range p.Views {
-		if p.Docker.HasDocker && v.Net.Env.Forwarding && len(p.Docker.Bridges) > 0 && len(p.Docker.Published) <= tooMany {
-			p.direct(v)
+		if f, _ := p.direct(v); f != nil && !v.V6() {
+			p.Report(f)
 		}
 	}
 }
 
-// direct reports that strangers who route packets for container addresses to this host get through to ports that nobody published.
-func (p *Pass) direct(v *View) {
+// direct begins a finding that strangers who route packets for container addresses to this host get through to ports that nobody published, and
+// gives the bridges; nil where they do not.
+func (p *Pass) direct(v *View) (*Finding, []*docker.Bridge) {
+	if !p.Docker.HasDocker || !v.Net.Env.Forwarding || len(p.Docker.Bridges) == 0 || len(p.Docker.Published) > tooMany {
+		return nil, nil
+	}
 	sp := v.Space()
 	meant := sp.None()
 	for _, list := range [][]*docker.Published{p.Docker.Published, p.Docker.Routed} {
@@ -41,6 +45,7 @@ func (p *Pass) direct(v *View) {
 	}
 	tcp := sp.Value(packet.FieldProto, packet.TCP).Minus(meant)
 	var names []string
+	var bridges []*docker.Bridge
 	all := sp.None()
 	for _, b := range p.Docker.Bridges {
 		if b.Internal || b.Routed || b.Unprotected || b.Stale {
@@ -50,17 +55,17 @@ func (p *Pass) direct(v *View) {
 		// A rule that opens single ports or addresses is meant; nearly all ports to anybody are not.
 		if open := certain(only(at, packet.FieldSrc, packet.FieldDPort, packet.FieldIn)); wide(open) && share(open, packet.FieldDPort) > 0.9 {
 			if _, _, ok := v.strangersOn(open); ok {
-				names = append(names, b.Name)
+				names, bridges = append(names, b.Name), append(bridges, b)
 				all = all.Union(at)
 			}
 		}
 	}
 	if len(names) == 0 {
-		return
+		return nil, nil
 	}
 	proof := v.Prove(all, "a connection from a neighbour straight to a container", Forwards())
 	if proof == nil || proof.Trace.Decided == nil || v.Undecided() {
-		return
+		return nil, nil
 	}
 	step := proof.Trace.Decided
 	var f *Finding
@@ -69,7 +74,7 @@ func (p *Pass) direct(v *View) {
 	} else if c := v.Rules.Chain("filter", "FORWARD"); c != nil {
 		f = p.AtChain(c, "The policy of FORWARD lets neighbours reach every port of containers behind %s, published or not, at the containers' own addresses.", List(firstFew(names, 4)))
 	} else {
-		return
+		return nil, nil
 	}
 	f.Proof = proof
 	f.Detail = "Whoever is on the same link only has to add a route for the containers' network by this host."
@@ -84,7 +89,7 @@ func (p *Pass) direct(v *View) {
 			f.Help.Commands = append(f.Help.Commands, v.Insert(gate, 1, v.inOutside(iface)+"-o "+n+" -m conntrack ! --ctstate RELATED,ESTABLISHED,DNAT -j DROP"))
 		}
 	}
-	p.Report(f)
+	return f, bridges
 }
 
 // containersOf are the packets to containers of a bridge: those that the rules name, or to its networks where they name none. Docker 28.2 and

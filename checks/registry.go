@@ -28,6 +28,9 @@ func Registry() []*Check {
 		nat005(),
 		ord001(),
 		ord002(),
+		v6001(),
+		v6002(),
+		v6003(),
 	}
 }
 
