@@ -52,6 +52,12 @@ func (p *Pass) deadRules(v *View) []dead {
 			// The rule's own conditions contradict each other, or its hook.
 			continue
 		}
+		if len(d.by) == 0 {
+			if why, _ := v.neverMatches(r); why != "" {
+				// The same, in a chain that is called: ORD005's.
+				continue
+			}
+		}
 		if !p.IsUser(r) && !p.IsUser(d.first()) {
 			continue
 		}

@@ -170,7 +170,7 @@ func (p *Pass) lockedOut(v *View, comers *netfilter.Flow) {
 	if l := loss.Rule; l != nil && p.IsUser(l) || l == nil {
 		in := v.filters("INPUT")
 		for _, n := range ports {
-			f.Help.Commands = append(f.Help.Commands, v.Insert(in, 1, "-p tcp -m tcp --dport "+portText(n)+" -m conntrack --ctstate NEW -j ACCEPT"))
+			f.Help.Commands = append(f.Help.Commands, v.Insert(in, 1, "-p tcp -m tcp --dport "+portNumber(n)+" -m conntrack --ctstate NEW -j ACCEPT"))
 		}
 		f.Help.Fix = UnsafeFix
 	}

@@ -67,7 +67,7 @@ func (p *Pass) fromContainers(v *View) {
 	}
 	f.Help.Text = "From outside the ports work, since DNAT takes those packets past INPUT. If containers are meant to use the host's address, let the bridge in; otherwise let them talk to each other over a network of their own, by name."
 	in := v.filters("INPUT")
-	f.Help.Commands = []string{v.Insert(in, 1, "-i "+first.In.In+" -p tcp -m tcp --dport "+portText(first.In.DPort)+" -j ACCEPT")}
+	f.Help.Commands = []string{v.Insert(in, 1, "-i "+first.In.In+" -p tcp -m tcp --dport "+portNumber(first.In.DPort)+" -j ACCEPT")}
 	f.Help.Fix = UnsafeFix
 	p.Report(f)
 }

@@ -111,5 +111,5 @@ func portWord(ports []uint16) string {
 	return "ports " + List(words)
 }
 
-// portText is a port's number.
-func portText(n uint16) string { return fmt.Sprint(n) }
+// portNumber is a port's number.
+func portNumber(n uint16) string { return fmt.Sprint(n) }
