@@ -26,6 +26,11 @@ type Flow struct {
 	forwardSeen  map[forwardKey]bool
 	forwardReach map[*ruleset.Rule]packet.Set
 	forwardHit   map[*ruleset.Rule]packet.Set
+
+	// translated is remembered by Symbolic.translatable.
+	translated packet.Set
+	// routed are the parts that came to the routing decision.
+	routed []Part
 }
 
 // A Part is a set of packets that NAT treated alike.
@@ -187,6 +192,7 @@ func (s *Symbolic) coarse() bool { return len(s.Net.Env.Subnets) > fewNetworks }
 // afterRouting takes a part on to INPUT or FORWARD.
 func (f *Flow) afterRouting(p Part) {
 	s, sp := f.sym, f.sym.Space
+	f.routed = append(f.routed, p)
 	local := sp.Value(packet.FieldDstType, uint64(packet.AddrLocal)).
 		Union(sp.Value(packet.FieldDstType, uint64(packet.AddrBroadcast))).
 		Union(sp.Value(packet.FieldDstType, uint64(packet.AddrMulticast)))

@@ -91,13 +91,13 @@ func (s *Symbolic) forward(f *Flow, c *ruleset.Chain, view perspective, set pack
 				set = miss.Union(sub.returned)
 			}
 		case *ruleset.Queue:
-			v := sp.Opaque("queue"+placeOf(r, 0), "the program behind NFQUEUE accepts the packet")
+			v := s.variable("queue"+placeOf(r, 0), "the program behind NFQUEUE accepts the packet")
 			out.accept = out.accept.Union(hit.Intersect(v))
 			out.drop = out.drop.Union(hit.Minus(v))
 			set = miss
 		case *ruleset.UnknownTarget:
-			on := sp.Opaque("ends"+placeOf(r, 0), "the target "+t.Name+" lets the packet go on to the next rule")
-			ok := sp.Opaque("accepts"+placeOf(r, 0), "the target "+t.Name+" accepts the packet")
+			on := s.variable("ends"+placeOf(r, 0), "the target "+t.Name+" lets the packet go on to the next rule")
+			ok := s.variable("accepts"+placeOf(r, 0), "the target "+t.Name+" accepts the packet")
 			ends := hit.Minus(on)
 			out.accept = out.accept.Union(ends.Intersect(ok))
 			out.drop = out.drop.Union(ends.Minus(ok))

@@ -199,14 +199,14 @@ func (s *Symbolic) summarise(p *passage, c *ruleset.Chain, sum *summary, limit i
 			}
 		case *ruleset.Queue:
 			hit := m.Minus(gone)
-			v := sp.Opaque("queue"+placeOf(r, 0), "the program behind NFQUEUE accepts the packet")
+			v := s.variable("queue"+placeOf(r, 0), "the program behind NFQUEUE accepts the packet")
 			sum.accept = sum.accept.Union(hit.Intersect(v))
 			sum.drop = sum.drop.Union(hit.Minus(v))
 			gone = gone.Union(m)
 		case *ruleset.UnknownTarget:
 			hit := m.Minus(gone)
-			on := sp.Opaque("ends"+placeOf(r, 0), "the target "+t.Name+" lets the packet go on to the next rule")
-			ok := sp.Opaque("accepts"+placeOf(r, 0), "the target "+t.Name+" accepts the packet")
+			on := s.variable("ends"+placeOf(r, 0), "the target "+t.Name+" lets the packet go on to the next rule")
+			ok := s.variable("accepts"+placeOf(r, 0), "the target "+t.Name+" accepts the packet")
 			ends := hit.Minus(on)
 			sum.accept = sum.accept.Union(ends.Intersect(ok))
 			sum.drop = sum.drop.Union(ends.Minus(ok))

@@ -28,6 +28,10 @@ type Symbolic struct {
 	outside  packet.Set
 	tracked  packet.Set
 	order    *Order
+	// alias renames opaque variables; nil leaves them as they are.
+	alias func(key string) string
+	// masquerade stands for the host's address in MASQUERADE's image; invalid for the one that the environment knows.
+	masquerade netip.Addr
 }
 
 // A Budget bounds what sets may cost. Zero values mean the defaults.
@@ -45,39 +49,7 @@ func (n *Net) Symbolic() *Symbolic {
 }
 
 // NewSymbolic makes a symbolic walk with a budget.
-func (n *Net) NewSymbolic(b Budget) *Symbolic {
-	names := append([]string{"lo"}, n.Env.Names...)
-	names = append(names, n.Env.Outside...)
-	prefixes := map[string]bool{}
-	for _, rs := range n.Sets {
-		for r := range rs.AllRules() {
-			for _, m := range r.Matches {
-				if i, ok := m.(*ruleset.Iface); ok && i.Pattern.Wildcard && i.Pattern.Name != "" {
-					prefixes[i.Pattern.Name] = true
-				}
-			}
-		}
-	}
-	var wild []string
-	for p := range prefixes {
-		wild = append(wild, p)
-	}
-	slices.Sort(wild)
-	slices.Sort(names)
-	ifaces := packet.NewIfaces(slices.Compact(names), wild)
-	space := packet.NewSpace(packet.Config{V6: n.V6(), Ifaces: ifaces, MaxNodes: b.Nodes})
-	if b.Time > 0 {
-		space.SetDeadline(time.Now().Add(b.Time))
-	}
-	s := &Symbolic{
-		Net: n, Space: space, ifaces: ifaces,
-		passages: map[passageKey]*passage{}, orders: map[*ruleset.Chain][]*ruleset.Chain{}, indexes: map[*ruleset.Chain]*chainIndex{}, mutates: map[*ruleset.Chain]bool{},
-		matches: map[matchKey]packet.Set{}, forwards: map[forwardKey]forwarded{},
-	}
-	s.tracked = space.Range(packet.FieldState, uint64(packet.New), uint64(packet.Related))
-	s.outside = s.outsideClasses()
-	return s
-}
+func (n *Net) NewSymbolic(b Budget) *Symbolic { return NewSymbolics(b, n)[0] }
 
 // Undecided says that the budget ran out: nothing that was computed may be claimed.
 func (s *Symbolic) Undecided() bool { return s.Space.Exhausted() }
@@ -299,7 +271,7 @@ func (s *Symbolic) compile(r *ruleset.Rule, m ruleset.Match, index int, view per
 	case *ruleset.Owner:
 		// Only what the host sends has a socket of the host to belong to (net/netfilter/xt_owner.c).
 		key, what, not := opaqueKey(r, m, index)
-		return yes(sp.Opaque(key, what).Intersect(sp.Value(packet.FieldIn, 0)), not)
+		return yes(s.variable(key, what).Intersect(sp.Value(packet.FieldIn, 0)), not)
 	case *ruleset.Number:
 		return s.number(r, m, index)
 	case *ruleset.Set:
@@ -311,7 +283,7 @@ func (s *Symbolic) compile(r *ruleset.Rule, m ruleset.Match, index int, view per
 // opaque is the boolean variable of a condition without a model.
 func (s *Symbolic) opaque(r *ruleset.Rule, m ruleset.Match, index int) packet.Set {
 	key, what, not := opaqueKey(r, m, index)
-	x := s.Space.Opaque(key, what)
+	x := s.variable(key, what)
 	if not {
 		return x.Complement()
 	}

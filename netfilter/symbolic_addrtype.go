@@ -49,7 +49,7 @@ func (s *Symbolic) ofTypes(f packet.Field, types ruleset.AddrTypeSet) packet.Set
 func (s *Symbolic) addrTypes6(r *ruleset.Rule, m *ruleset.AddrType, index int, fa, ft packet.Field) packet.Set {
 	sp := s.Space
 	if m.Types&(ruleset.TypeAnycast|ruleset.TypeUnreachable) != 0 {
-		return sp.Opaque("address class"+placeOf(r, index), "the address is of one of the classes that the rule asks for")
+		return s.variable("address class"+placeOf(r, index), "the address is of one of the classes that the rule asks for")
 	}
 	x := sp.All()
 	multicast := sp.Value(ft, uint64(packet.AddrMulticast))
@@ -81,7 +81,7 @@ func (s *Symbolic) localHere(r *ruleset.Rule, m *ruleset.AddrType, index int, fa
 		f = packet.FieldOut
 	}
 	if !e.Addressed() {
-		return sp.Opaque("local here"+placeOf(r, index), "the address is one of the interface's own")
+		return s.variable("local here"+placeOf(r, index), "the address is one of the interface's own")
 	}
 	loop := sp.Addr(fa, netip.IPv6Loopback())
 	if !e.V6() {

@@ -35,7 +35,7 @@ func (s *Symbolic) tuplePorts(r *ruleset.Rule, m *ruleset.CTPort, index int, f p
 	icmp := sp.Value(packet.FieldProto, packet.ICMP).Union(sp.Value(packet.FieldProto, packet.ICMPv6))
 	ported := sp.Range(f, uint64(m.Range.Lo), uint64(m.Range.Hi)).Minus(icmp)
 	key, what, _ := opaqueKey(r, m, index)
-	open := sp.Opaque(key, what)
+	open := s.variable(key, what)
 	if m.Not {
 		open = open.Complement()
 	}

@@ -161,7 +161,9 @@ func (s *Symbolic) redirected(hook Hook, p Part, r ruleset.NATRange) []Part {
 // masqueraded is MASQUERADE's image: the host's address on the interface that the packet leaves by.
 func (s *Symbolic) masqueraded(p Part, r ruleset.NATRange) []Part {
 	return s.byIface(p, packet.FieldOut, func(q Part, iface string) []Part {
-		r.From, _ = s.Net.Env.HostAddr(iface)
+		if r.From = s.masquerade; !r.From.IsValid() {
+			r.From, _ = s.Net.Env.HostAddr(iface)
+		}
 		r.To = r.From
 		return s.rewritten(q, srcEnd, r)
 	})

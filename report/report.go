@@ -26,7 +26,15 @@ const (
 const Project = "https://github.com/dfwlint/dfwlint"
 
 // HelpURL is the page of a check on the web.
-func HelpURL(id string) string { return Project + "/blob/main/checks/docs/" + id + ".md" }
+func HelpURL(id string) string {
+	switch id {
+	case AssertID:
+		return Project + "/blob/main/policy/language.md"
+	case DiffID:
+		return Project + "#readme"
+	}
+	return Project + "/blob/main/checks/docs/" + id + ".md"
+}
 
 // A Run is what one call of the program has to say, unsorted and unfiltered.
 type Run struct {

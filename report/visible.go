@@ -15,6 +15,8 @@ type cell struct {
 	text   string
 	width  int // columns
 	offset int // of its first byte in the line
+	// elided says that the cell is not of the line, but stands for a part that is left out.
+	elided bool
 }
 
 // cells splits a line into what a terminal shows. A dump is not to be trusted: control characters, which could move the
@@ -31,7 +33,7 @@ func cells(line string) []cell {
 		} else if s := visible(c); s != c {
 			text, width = s, displaywidth.String(s)
 		}
-		out = append(out, cell{text, width, offset})
+		out = append(out, cell{text: text, width: width, offset: offset})
 		offset += len(c)
 	}
 	return out

@@ -5,6 +5,9 @@ import "strings"
 // elision stands for what is left out; it takes one column.
 const elision = "…"
 
+// elided is the cell that stands for what is left out from an offset on.
+func elided(offset int) cell { return cell{text: elision, width: 1, offset: offset, elided: true} }
+
 // A window is the part of a line that is shown. What is left out has a cell of its own, whose offset is that of the first
 // byte left out after what is shown, or of the last one before it.
 type window []cell
@@ -47,11 +50,11 @@ func newWindow(all []cell, start, end, room int) window {
 	}
 	var w window
 	if left > 0 {
-		w = append(w, cell{elision, 1, all[left-1].offset})
+		w = append(w, elided(all[left-1].offset))
 	}
 	w = append(w, all[left:right]...)
 	if right < len(all) {
-		w = append(w, cell{elision, 1, all[right].offset})
+		w = append(w, elided(all[right].offset))
 	}
 	return w
 }
@@ -73,7 +76,7 @@ func cuts(left, right, n int) int {
 func folded(all []cell, from, to, room int) window {
 	var w window
 	if from > 0 {
-		w = append(w, cell{elision, 1, all[from-1].offset})
+		w = append(w, elided(all[from-1].offset))
 		room--
 	}
 	if to < len(all) {
@@ -103,10 +106,10 @@ func folded(all []cell, from, to, room int) window {
 		head++
 	}
 	w = append(w, all[from:head]...)
-	w = append(w, cell{elision, 1, all[min(head, len(all)-1)].offset})
+	w = append(w, elided(all[min(head, len(all)-1)].offset))
 	w = append(w, all[blank:to]...)
 	if to < len(all) {
-		w = append(w, cell{elision, 1, all[to].offset})
+		w = append(w, elided(all[to].offset))
 	}
 	return w
 }
@@ -134,7 +137,7 @@ func (w window) columns(start, end int) (from, to int, ok bool) {
 	for _, c := range w {
 		if c.offset >= start && c.offset < max(end, start+1) {
 			if from < 0 {
-				from, ok = at, c.offset == start && c.text != elision
+				from, ok = at, c.offset == start && !c.elided
 			}
 			to = at + c.width
 		}

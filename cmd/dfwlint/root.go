@@ -39,6 +39,6 @@ func newRoot(c console) *cobra.Command {
 	}
 	root.SetVersionTemplate(versionText())
 	f.register(root)
-	root.AddCommand(newTrace(c), newExposure(c), newFix(c), newFmt(c), newExplain(c), newChecks(c), newGrammar(c), newVersion(c), newMan(root))
+	root.AddCommand(newAssert(c), newDiff(c), newTrace(c), newExposure(c), newFix(c), newFmt(c), newExplain(c), newChecks(c), newGrammar(c), newVersion(c), newMan(root))
 	return root
 }

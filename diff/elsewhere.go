@@ -1,0 +1,77 @@
+package diff
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/dfwlint/dfwlint/netfilter"
+	"github.com/dfwlint/dfwlint/packet"
+)
+
+// maxElsewhere is how many groups of packets that other rules decide are told.
+const maxElsewhere = 24
+
+// elsewhere finds packets that fare the same by rules with other words, or in another chain.
+func (c *comparison) elsewhere(p *pair, rest packet.Set, inside bool) []*Change {
+	type decision struct {
+		text string
+		sent packet.Set
+		lets bool
+	}
+	gather := func(ds []netfilter.Decision, names *renaming) []decision {
+		var out []decision
+		for _, d := range ds {
+			text := d.Chain.Table.Name + " " + d.Chain.Name + ": policy " + d.Chain.Policy.String()
+			if d.Rule != nil {
+				rule := d.Rule.String()
+				if names != nil {
+					rule = names.canonical(d.Rule)
+				}
+				text = d.Chain.Table.Name + " " + strings.Join(strings.Fields(rule), " ")
+			}
+			sent := d.Sent
+			if names != nil {
+				sent = names.set(sent)
+			}
+			i := slices.IndexFunc(out, func(o decision) bool { return o.text == text })
+			if i < 0 {
+				out = append(out, decision{text, sent, d.Lets})
+				continue
+			}
+			out[i].sent = out[i].sent.Union(sent)
+		}
+		return out
+	}
+	olds := gather(c.old.Sym.Decisions(p.old), nil)
+	news := gather(c.new.Sym.Decisions(p.new), c.names)
+	var out []*Change
+	for _, a := range olds {
+		left := a.sent.Intersect(rest)
+		for _, b := range news {
+			if b.text == a.text {
+				left = left.Minus(b.sent)
+			}
+		}
+		for _, b := range news {
+			if b.lets != a.lets || b.text == a.text || len(out) == maxElsewhere {
+				continue
+			}
+			at := left.Intersect(b.sent)
+			for _, o := range olds {
+				if o.text == b.text {
+					at = at.Minus(o.sent)
+				}
+			}
+			if at.IsEmpty() {
+				continue
+			}
+			ch := &Change{Kind: Elsewhere, V6: c.v6, Inside: inside, Set: at, size: at.Size(), rank: rankOf(Elsewhere, inside, 0)}
+			ch.What = fmt.Sprintf("%s, now %s", a.text, b.text)
+			ch.From = c.old.From(at, p.all)
+			c.witness(ch)
+			out = append(out, ch)
+		}
+	}
+	return out
+}

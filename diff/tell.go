@@ -1,0 +1,361 @@
+package diff
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/dfwlint/dfwlint/hostfacts"
+	"github.com/dfwlint/dfwlint/packet"
+	"github.com/dfwlint/dfwlint/reach"
+)
+
+// A topic is a part of all packets that is told apart, by what they are for.
+type topic struct {
+	what string
+	set  packet.Set
+	// port is set where what tells it already.
+	port bool
+	rank int
+}
+
+// topics takes the destinations of packets apart: published ports, containers and their networks, the host, and the rest. The names are
+// the old side's.
+func (c *comparison) topics(inside bool) []topic {
+	sp := c.old.Space()
+	var out []topic
+	rest := sp.All()
+	add := func(t topic) {
+		t.set = t.set.Intersect(rest)
+		rest = rest.Minus(t.set)
+		if !t.set.IsEmpty() {
+			out = append(out, t)
+		}
+	}
+	seen := map[string]bool{}
+	for i, w := range []*reach.World{c.old, c.new} {
+		for k := range w.Pubs {
+			p := &w.Pubs[k]
+			if p.HostPort == 0 || p.Guess {
+				continue
+			}
+			what := "published " + portText(p.HostIP, p.HostPort, p.Proto)
+			set := w.Called(p)
+			who, addr := p.Container, p.Addr
+			if i == 1 {
+				set, addr = c.names.set(set), c.names.toOld(addr)
+			}
+			if !p.HostIP.IsValid() {
+				// A neighbour may also send to the loopback address: DNAT comes before routing finds out.
+				set = set.Union(c.old.Loopback().Intersect(set.Forget(packet.FieldDst, packet.FieldDstType)))
+			}
+			if seen[what] {
+				continue
+			}
+			seen[what] = true
+			if who == "" && addr.IsValid() {
+				who = addr.String()
+			}
+			if who != "" {
+				what += " (" + who + ")"
+			}
+			add(topic{what: what, set: set, port: true, rank: 2})
+		}
+	}
+	for _, g := range c.everybody() {
+		who := g.addr.String()
+		if g.name != "" {
+			who = g.name + " (" + who + ")"
+		}
+		what := who + ", routed directly"
+		if inside {
+			what = "the container " + who
+		}
+		add(topic{what: what, set: sp.Addr(packet.FieldDst, g.addr).Minus(c.old.Sym.ToHost()), rank: 1})
+	}
+	for i, w := range []*reach.World{c.old, c.new} {
+		for _, s := range w.Net.Env.Subnets {
+			if !w.Net.Env.IsInside(s.Iface) || s.Prefix.IsSingleIP() {
+				continue
+			}
+			p, iface := s.Prefix.Masked(), s.Iface
+			set := sp.Prefix(packet.FieldDst, p).Minus(w.Sym.ToHost())
+			if i == 1 {
+				p, iface, set = c.names.toOldNet(p), c.names.toOldIface(iface), c.names.set(set)
+			}
+			if complete(c.old, iface) && complete(c.new, c.names.toNewIface(iface)) {
+				// All containers were named before: nobody else is there.
+				rest = rest.Minus(set)
+				continue
+			}
+			what := fmt.Sprintf("containers in %s on %s, routed directly", p, iface)
+			if inside {
+				what = fmt.Sprintf("containers in %s on %s", p, iface)
+			}
+			add(topic{what: what, set: set, rank: 1})
+		}
+	}
+	add(topic{what: "the host's loopback addresses", set: c.old.Loopback(), rank: 3})
+	add(topic{what: "the host", set: c.old.Sym.ToHost(), rank: 3})
+	word := "other machines, routed by the host"
+	if inside {
+		word = "the outside"
+	}
+	add(topic{what: word, set: rest, rank: 4})
+	return out
+}
+
+// complete says whether facts list all containers on a bridge.
+func complete(w *reach.World, bridge string) bool {
+	f := w.Facts()
+	if f == nil || f.Containers == nil {
+		return false
+	}
+	return slices.ContainsFunc(f.Networks, func(n hostfacts.Network) bool { return n.Bridge == bridge })
+}
+
+// everybody lists the containers of both sides by the old side's addresses.
+func (c *comparison) everybody() []*guest {
+	out := guests(c.old)
+	for _, g := range guests(c.new) {
+		at := c.names.toOld(g.addr)
+		if !slices.ContainsFunc(out, func(o *guest) bool { return o.addr == at }) {
+			out = append(out, &guest{addr: at, name: g.name})
+		}
+	}
+	return out
+}
+
+// toOld is the old side's address for one of the new side.
+func (r *renaming) toOld(a netip.Addr) netip.Addr {
+	if !a.IsValid() {
+		return a
+	}
+	a = r.moved(a)
+	for _, h := range r.hosts {
+		if h.new == a {
+			return h.old
+		}
+	}
+	return a
+}
+
+func (r *renaming) toOldNet(p netip.Prefix) netip.Prefix {
+	for _, n := range r.nets {
+		if n.new == p {
+			return n.old
+		}
+	}
+	return p
+}
+
+func portText(ip netip.Addr, port uint16, proto uint8) string {
+	text := fmt.Sprintf("%d/%s", port, packet.ProtoName(proto))
+	if ip.Is6() {
+		return "[" + ip.String() + "]:" + text
+	}
+	if ip.IsValid() {
+		return ip.String() + ":" + text
+	}
+	return text
+}
+
+// tell makes changes of a set of packets that are treated differently in one way: one for each topic, protocol and group of ports.
+func (c *comparison) tell(kind Kind, set, all packet.Set, inside bool) []*Change {
+	var out []*Change
+	if set.IsEmpty() {
+		return nil
+	}
+	// To whom there is no way back need not be told as an exception.
+	all = all.Minus(c.old.Unanswerable())
+	for _, t := range c.topics(inside) {
+		at := set.Intersect(t.set)
+		if at.IsEmpty() {
+			continue
+		}
+		for _, g := range c.protocols(at, t.port) {
+			ch := &Change{Kind: kind, V6: c.v6, Inside: inside, What: t.what, words: g.words, Set: g.set}
+			ch.From = c.old.From(g.set, all.Intersect(t.set))
+			ch.rank = rankOf(kind, inside, t.rank)
+			// What is the same for several is told once.
+			i := slices.IndexFunc(out, func(o *Change) bool { return !t.port && o.rank == ch.rank && o.words == ch.words && o.From == ch.From })
+			if i < 0 {
+				out = append(out, ch)
+				continue
+			}
+			o := out[i]
+			o.Set = o.Set.Union(ch.Set)
+			if o.more++; o.more < maxNamed {
+				o.What += "; " + ch.What
+			}
+		}
+	}
+	for _, ch := range out {
+		if ch.more >= maxNamed {
+			ch.What += fmt.Sprintf(" and %d more", ch.more-maxNamed+1)
+		}
+		ch.What += ch.words
+		ch.size = ch.Set.Size()
+		c.witness(ch)
+	}
+	return out
+}
+
+// maxNamed is how many targets a change names.
+const maxNamed = 4
+
+func rankOf(kind Kind, inside bool, topic int) int {
+	n := slices.Index([]Kind{Opened, Closed, Translated, Elsewhere}, kind) * 100
+	if inside {
+		n += 10
+	}
+	return n + topic
+}
+
+// A portion is packets of one protocol to ports that are treated alike.
+type portion struct {
+	words string
+	set   packet.Set
+}
+
+// maxPortions is how many groups of ports are told apart.
+const maxPortions = 8
+
+func (c *comparison) protocols(set packet.Set, known bool) []portion {
+	sp := c.old.Space()
+	if known {
+		return []portion{{"", set}}
+	}
+	var out []portion
+	rest := set
+	icmp := uint64(packet.ICMP)
+	if c.v6 {
+		icmp = packet.ICMPv6
+	}
+	whole := set.Forget(packet.FieldProto, packet.FieldDPort, packet.FieldSPort, packet.FieldTCPFlags, packet.FieldICMPType, packet.FieldICMPCode)
+	if sp.Value(packet.FieldProto, packet.TCP).Intersect(whole).Keep(packet.FieldIn, packet.FieldSrc, packet.FieldDst, packet.FieldDPort) ==
+		set.Intersect(sp.Value(packet.FieldProto, packet.TCP)).Keep(packet.FieldIn, packet.FieldSrc, packet.FieldDst, packet.FieldDPort) &&
+		set.Overlaps(sp.Value(packet.FieldProto, packet.UDP)) && set.Overlaps(sp.Value(packet.FieldProto, icmp)) &&
+		len(set.Keep(packet.FieldProto).Ranges(packet.FieldProto)) <= 2 {
+		return []portion{{": any protocol and port", set}}
+	}
+	for _, p := range []uint64{packet.TCP, packet.UDP, packet.SCTP} {
+		proto := sp.Value(packet.FieldProto, p)
+		at := rest.Intersect(proto)
+		rest = rest.Minus(proto)
+		groups := alike(at)
+		if len(groups) > maxPortions {
+			groups = []portion{{reach.Spans(at.Ranges(packet.FieldDPort)), at}}
+		}
+		for _, g := range groups {
+			out = append(out, portion{fmt.Sprintf(": %s %s", packet.ProtoName(uint8(p)), g.words), g.set})
+		}
+	}
+	if at := rest.Intersect(sp.Value(packet.FieldProto, icmp)); !at.IsEmpty() {
+		out = append(out, portion{": " + packet.ProtoName(uint8(icmp)), at})
+		rest = rest.Minus(at)
+	}
+	if !rest.IsEmpty() {
+		out = append(out, portion{": other protocols", rest})
+	}
+	return out
+}
+
+// alike groups the ports of a set by who may send to them.
+func alike(set packet.Set) []portion {
+	if set.IsEmpty() {
+		return nil
+	}
+	sp := set.Space()
+	pairs := set.Keep(packet.FieldIn, packet.FieldSrc, packet.FieldDst, packet.FieldDPort)
+	type group struct {
+		spans [][2]uint64
+		rest  packet.Set
+	}
+	var groups []*group
+	add := func(lo, hi uint64, rest packet.Set) {
+		i := slices.IndexFunc(groups, func(g *group) bool { return g.rest == rest })
+		if i < 0 {
+			i = len(groups)
+			groups = append(groups, &group{rest: rest})
+		}
+		g := groups[i]
+		if n := len(g.spans); n > 0 && g.spans[n-1][1]+1 == lo {
+			g.spans[n-1][1] = hi
+			return
+		}
+		g.spans = append(g.spans, [2]uint64{lo, hi})
+	}
+	var split func(lo, hi uint64, at packet.Set)
+	split = func(lo, hi uint64, at packet.Set) {
+		if at.IsEmpty() {
+			return
+		}
+		rest := at.Forget(packet.FieldDPort)
+		if lo == hi || rest.Intersect(sp.Range(packet.FieldDPort, lo, hi)) == at {
+			add(lo, hi, rest)
+			return
+		}
+		middle := lo + (hi-lo)/2
+		split(lo, middle, at.Intersect(sp.Range(packet.FieldDPort, lo, middle)))
+		split(middle+1, hi, at.Intersect(sp.Range(packet.FieldDPort, middle+1, hi)))
+	}
+	split(0, 65535, pairs)
+	var out []portion
+	for _, g := range groups {
+		ports := sp.None()
+		for _, s := range g.spans {
+			ports = ports.Union(sp.Range(packet.FieldDPort, s[0], s[1]))
+		}
+		out = append(out, portion{reach.Spans(g.spans), set.Intersect(ports)})
+	}
+	return out
+}
+
+// attempts bounds how many packets of a change are walked until one shows it.
+const attempts = 6
+
+// witness finds a packet that shows the change on both sides, if a few that are tried do. If is set where none does without conditions.
+func (c *comparison) witness(ch *Change) bool {
+	to, from := c.inhabited(packet.FieldDst), c.inhabited(packet.FieldSrc)
+	for _, set := range []packet.Set{reach.Always(ch.Set), ch.Set} {
+		for range attempts {
+			m, ok := c.old.Pick(set, to, from)
+			if !ok {
+				break
+			}
+			a, b := c.old.Walk(m), c.new.Walk(c.names.model(m))
+			if c.shows(ch.Kind, a, b) {
+				ch.Old, ch.New, ch.If = a, b, a.If
+				return true
+			}
+			p := &m.Packet
+			set = set.Minus(c.old.Space().Builder().Addr(packet.FieldSrc, p.Src).Addr(packet.FieldDst, p.Dst).Value(packet.FieldProto, uint64(p.Proto)).Set())
+		}
+	}
+	return false
+}
+
+// inhabited is the packets to or from addresses at which there is a container: no other answers.
+func (c *comparison) inhabited(f packet.Field) packet.Set {
+	sp := c.old.Space()
+	out := sp.None()
+	for _, g := range c.everybody() {
+		out = out.Union(sp.Addr(f, g.addr))
+	}
+	return out
+}
+
+// shows says whether a packet's ways are those of the kind of change.
+func (c *comparison) shows(kind Kind, a, b *reach.Witness) bool {
+	got := func(x *reach.Witness) bool { return x.Reached() && (x.Answered() || x.Packet.Proto != packet.TCP) }
+	switch kind {
+	case Opened:
+		return !got(a) && got(b)
+	case Closed:
+		return got(a) && !got(b)
+	case Translated:
+		return got(a) && got(b)
+	}
+	return got(a) == got(b)
+}

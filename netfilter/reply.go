@@ -1,0 +1,178 @@
+package netfilter
+
+import (
+	"github.com/dfwlint/dfwlint/packet"
+)
+
+// answerable is those packets of an end to whose first answer the rules give way: it is walked from where they ended back to where they
+// came from, ESTABLISHED, with NAT undone where conntrack undoes it.
+func (s *Symbolic) answerable(p Part, local bool) packet.Set {
+	sp := s.Space
+	tracked := p.Set.Intersect(s.tracked)
+	out := sp.None()
+	if !tracked.IsEmpty() {
+		q := p
+		q.Set = tracked
+		out = out.Union(s.answeredTracked(q, local))
+	}
+	if rest := p.Set.Minus(s.tracked); !rest.IsEmpty() {
+		q := p
+		q.Set = rest
+		out = out.Union(s.answeredUntracked(q, local))
+	}
+	return out
+}
+
+// answeredTracked is answerable for connections that conntrack knows.
+func (s *Symbolic) answeredTracked(p Part, local bool) packet.Set {
+	view := plainBack
+	if p.view.origDst == packet.FieldOrigDst {
+		view.origDst = packet.FieldOrigDst
+	}
+	if p.view.origDPort == packet.FieldOrigDPort {
+		view.origDPort = packet.FieldOrigDPort
+	}
+	if p.view.origSrc == packet.FieldOrigSrc {
+		view.origSrc = packet.FieldOrigSrc
+	}
+	if p.view.origSPort == packet.FieldOrigSPort {
+		view.origSPort = packet.FieldOrigSPort
+	}
+	set := s.turned(p.Set)
+	set = set.Assign(packet.FieldState, uint64(packet.Established)).Assign(packet.FieldDir, uint64(packet.Reply))
+	seen := uint64(packet.SeenReply | packet.Confirmed)
+	set = set.AssignBits(packet.FieldStatus, seen, seen)
+	back := s.returned(Part{Set: set, DNAT: p.DNAT, SNAT: p.SNAT, view: view}, local)
+	return p.Set.Intersect(s.unturned(back))
+}
+
+// answeredUntracked is answerable for packets that conntrack was told to leave alone: the answer is a first packet to it, and INVALID
+// where TCP does not begin so (nf_conntrack_proto_tcp.c).
+func (s *Symbolic) answeredUntracked(p Part, local bool) packet.Set {
+	sp := s.Space
+	set := s.turned(p.Set).Assign(packet.FieldStatus, 0).Assign(packet.FieldDir, uint64(packet.Original))
+	tcp := sp.Value(packet.FieldProto, packet.TCP)
+	set = set.Intersect(tcp).Assign(packet.FieldState, uint64(packet.Invalid)).
+		Union(set.Minus(tcp).Assign(packet.FieldState, uint64(packet.New)))
+	back := s.returned(Part{Set: set, view: plain}, local)
+	return p.Set.Intersect(s.unturned(back))
+}
+
+// turned swaps the ends of packets, and makes the headers those of answers.
+func (s *Symbolic) turned(set packet.Set) packet.Set {
+	sp := s.Space
+	set = set.Forget(packet.FieldLength, packet.FieldDSCP, packet.FieldECN, packet.FieldICMPType, packet.FieldICMPCode).
+		Assign(packet.FieldMark, 0).Assign(packet.FieldTTL, 64)
+	icmp, reply := uint64(packet.ICMP), uint64(0)
+	if s.Net.V6() {
+		icmp, reply = packet.ICMPv6, 129
+	}
+	isICMP, isTCP := sp.Value(packet.FieldProto, icmp), sp.Value(packet.FieldProto, packet.TCP)
+	const synAck = 0x12
+	set = set.Intersect(isICMP).Assign(packet.FieldICMPType, reply).Assign(packet.FieldICMPCode, 0).
+		Union(set.Intersect(isTCP).Assign(packet.FieldTCPFlags, synAck)).
+		Union(set.Minus(isICMP).Minus(isTCP))
+	return set.Rename(map[packet.Field]packet.Field{
+		packet.FieldSrc: packet.FieldDst, packet.FieldDst: packet.FieldSrc,
+		packet.FieldSPort: packet.FieldDPort, packet.FieldDPort: packet.FieldSPort,
+		packet.FieldIn: packet.FieldOut, packet.FieldOut: packet.FieldIn,
+		packet.FieldSrcType: packet.FieldDstType, packet.FieldDstType: packet.FieldSrcType,
+	})
+}
+
+// unturned says of answers which packets they answer: only the ends and interfaces are told.
+func (s *Symbolic) unturned(set packet.Set) packet.Set {
+	set = set.Forget(packet.FieldState, packet.FieldDir, packet.FieldStatus, packet.FieldMark, packet.FieldCTMark, packet.FieldTTL,
+		packet.FieldLength, packet.FieldDSCP, packet.FieldECN, packet.FieldICMPType, packet.FieldICMPCode, packet.FieldTCPFlags,
+		packet.FieldSrcType, packet.FieldDstType)
+	return set.Rename(map[packet.Field]packet.Field{
+		packet.FieldSrc: packet.FieldDst, packet.FieldDst: packet.FieldSrc,
+		packet.FieldSPort: packet.FieldDPort, packet.FieldDPort: packet.FieldSPort,
+		packet.FieldIn: packet.FieldOut, packet.FieldOut: packet.FieldIn,
+	})
+}
+
+// returned walks answers to where their requests came from and gives those that get there, as they were when they set out. FieldOut is
+// where the requests came from.
+func (s *Symbolic) returned(p Part, local bool) packet.Set {
+	began := p.Set
+	if local {
+		p.Set = s.answeredBy(p.Set)
+		f := s.newFlow(p.Set)
+		for _, t := range []string{"raw", "mangle", "filter", "security"} {
+			p = f.throughAll(Output, t, p)
+		}
+		p = f.throughAll(Postrouting, "mangle", p)
+		return s.began(began, p.Set)
+	}
+	f := s.newFlow(p.Set)
+	in := p
+	in.Set = p.Set.Assign(packet.FieldOut, 0)
+	entered := in.Set
+	in = f.throughAll(Prerouting, "raw", in)
+	in = f.throughAll(Prerouting, "mangle", in)
+	if in.Set != entered {
+		p.Set = p.Set.Intersect(in.Set.Forget(packet.FieldOut, packet.FieldMark, packet.FieldCTMark, packet.FieldTTL, packet.FieldDSCP, packet.FieldECN))
+	}
+	began = p.Set
+	// Conntrack undoes the source's translation before routing.
+	undone := p
+	moves := map[packet.Field]packet.Field{}
+	if p.view.origSrc == packet.FieldOrigSrc {
+		moves[packet.FieldOrigSrc] = packet.FieldDst
+		undone.view.origSrc = packet.FieldDst
+	}
+	if p.view.origSPort == packet.FieldOrigSPort {
+		moves[packet.FieldOrigSPort] = packet.FieldDPort
+		undone.view.origSPort = packet.FieldDPort
+	}
+	if len(moves) == 0 {
+		p.Set = s.answeredBy(p.Set)
+		p = s.forwardBack(p)
+		return s.began(began, p.Set)
+	}
+	// Several answers become one for which the source stood; what goes through is told by the fields that stay.
+	undone.Set = p.Set.Rename(moves)
+	if p.view.origSrc == packet.FieldOrigSrc {
+		undone.Set = undone.Set.Forget(packet.FieldDstType).Intersect(s.addressTypes(true))
+	}
+	undone.Set = s.answeredBy(undone.Set)
+	undone = s.forwardBack(undone)
+	through := undone.Set.Forget(packet.FieldDstType, packet.FieldStatus, packet.FieldMark, packet.FieldCTMark, packet.FieldTTL, packet.FieldDSCP, packet.FieldECN)
+	if s.Net.Env.Routed() {
+		through = through.Forget(packet.FieldOut)
+	}
+	back := map[packet.Field]packet.Field{}
+	for from, to := range moves {
+		back[to] = from
+	}
+	return began.Intersect(through.Rename(back))
+}
+
+// forwardBack walks answers through FORWARD and POSTROUTING's mangle.
+func (s *Symbolic) forwardBack(p Part) Part {
+	f := s.newFlow(p.Set)
+	for _, t := range forwardTables {
+		p = f.throughAll(Forward, t, p)
+	}
+	return f.throughAll(Postrouting, "mangle", p)
+}
+
+// answeredBy gives answers the interface that they leave by: what the routes say, where those are known, and otherwise that on which
+// the request came in.
+func (s *Symbolic) answeredBy(set packet.Set) packet.Set {
+	if !s.Net.Env.Routed() {
+		return set
+	}
+	inside := s.withinBridges().Intersect(set)
+	return s.routed(set.Minus(inside)).Union(inside)
+}
+
+// began restricts answers to those of which something got through.
+func (s *Symbolic) began(all, through packet.Set) packet.Set {
+	through = through.Forget(packet.FieldMark, packet.FieldCTMark, packet.FieldTTL, packet.FieldDSCP, packet.FieldECN, packet.FieldStatus)
+	if s.Net.Env.Routed() {
+		through = through.Forget(packet.FieldOut)
+	}
+	return all.Intersect(through)
+}

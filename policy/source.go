@@ -1,0 +1,230 @@
+package policy
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"github.com/dfwlint/dfwlint/exposure"
+	"github.com/dfwlint/dfwlint/netfilter"
+	"github.com/dfwlint/dfwlint/packet"
+	"github.com/dfwlint/dfwlint/reach"
+)
+
+// A view is one family of the host that a policy is checked against.
+type view struct {
+	*checker
+	w *reach.World
+	// strangers and insiders are what may be sent from outside and by containers; unnamed is the part of strangers that comes from
+	// interfaces which nothing names, where rules name others.
+	strangers, insiders, unnamed packet.Set
+	// wide says that sources are not narrowed to the interfaces that rules name.
+	wide bool
+}
+
+func (c *checker) view(w *reach.World) *view {
+	v := &view{checker: c, w: w}
+	all := w.Strangers(true)
+	v.strangers, v.insiders = all, w.Insiders()
+	v.unnamed = all.Minus(w.Strangers(false))
+	return v
+}
+
+// outcomes are the walks that a set of packets as sent is answered from.
+func (v *view) outcomes(from packet.Set) []*netfilter.Outcomes {
+	var out []*netfilter.Outcomes
+	for _, start := range []packet.Set{v.strangers, v.insiders} {
+		if from.Overlaps(start) {
+			out = append(out, v.w.Follow(start))
+		}
+	}
+	return out
+}
+
+// from is the packets that a source may send; nil means the outside.
+func (v *view) from(s *Source) (packet.Set, error) {
+	sp := v.w.Space()
+	if s == nil {
+		return v.outsiders(), nil
+	}
+	var x packet.Set
+	switch {
+	case s.Container != "":
+		addrs, bridges, err := v.container(s.Container, s.Pos)
+		if err != nil {
+			return sp.None(), err
+		}
+		x = v.insiders.Intersect(v.sources(singles(addrs))).Intersect(v.ifaces(bridges))
+	case s.Network != "":
+		n, err := v.network(s.Network, s.Pos)
+		if err != nil {
+			return sp.None(), err
+		}
+		x = v.insiders.Intersect(v.ifaces([]string{n.bridge}))
+	case len(s.Interfaces) > 0 && !s.Outside:
+		x = v.strangers.Union(v.insiders)
+	case len(s.Interfaces) > 0:
+		x = v.strangers
+	case len(s.Addresses) > 0 && !s.Outside:
+		x = v.outsiders().Union(v.insiders)
+	default:
+		x = v.outsiders()
+	}
+	if len(s.Interfaces) > 0 {
+		for _, name := range s.Interfaces {
+			if err := v.known(name, s.Pos); err != nil {
+				return sp.None(), err
+			}
+		}
+		x = x.Intersect(v.ifaces(s.Interfaces))
+	}
+	if s.Addresses != nil {
+		x = x.Intersect(v.sources(s.Addresses))
+	}
+	return x.Minus(v.sources(s.Not)), nil
+}
+
+// outsiders are the packets from outside, on interfaces that are known unless the view is wide.
+func (v *view) outsiders() packet.Set {
+	if v.wide {
+		return v.strangers
+	}
+	return v.strangers.Minus(v.unnamed)
+}
+
+// sources are the packets from addresses, none for those of the other family.
+func (v *view) sources(list []netip.Prefix) packet.Set { return v.prefixes(packet.FieldSrc, list) }
+
+func (v *view) prefixes(f packet.Field, list []netip.Prefix) packet.Set {
+	sp := v.w.Space()
+	x := sp.None()
+	for _, p := range list {
+		if p.Addr().Is6() == v.w.V6() {
+			x = x.Union(sp.Prefix(f, p))
+		}
+	}
+	return x
+}
+
+func (v *view) ifaces(names []string) packet.Set {
+	var classes []int
+	for _, n := range names {
+		classes = append(classes, v.w.Space().Ifaces().Class(n))
+	}
+	return v.w.Space().Classes(packet.FieldIn, classes)
+}
+
+// known refuses interfaces that the host does not have, where its interfaces are known.
+func (v *view) known(name string, at Pos) error {
+	f := v.w.Facts()
+	if f == nil || f.Links == nil {
+		return nil
+	}
+	var names []string
+	for _, l := range f.Links {
+		if l.Name == name {
+			return nil
+		}
+		names = append(names, l.Name)
+	}
+	return v.mistake(at, fmt.Sprintf("the host has no interface %q", name), suggest(name, names))
+}
+
+// container finds a container's addresses in the family, and the bridges that it is on.
+func (v *view) container(name string, at Pos) (addrs []netip.Addr, bridges []string, err error) {
+	f := v.w.Facts()
+	if f == nil || f.Containers == nil {
+		return nil, nil, v.mistake(at, fmt.Sprintf("nothing tells of a container %q", name), "names need a --context with docker-inspect.json; or give its address, or its published port")
+	}
+	c, ok := f.Container(name)
+	if !ok {
+		var names []string
+		for _, c := range f.Containers {
+			names = append(names, c.Name)
+		}
+		return nil, nil, v.mistake(at, fmt.Sprintf("there is no container %q", name), suggest(name, names))
+	}
+	for _, e := range c.Endpoints {
+		a := e.IPv4
+		if v.w.V6() {
+			a = e.IPv6
+		}
+		if !a.IsValid() {
+			continue
+		}
+		addrs = append(addrs, a)
+		if s, ok := v.w.Net.Env.SubnetOf(a); ok {
+			bridges = append(bridges, s.Iface)
+		}
+	}
+	return addrs, bridges, nil
+}
+
+// A netview is a network of containers.
+type netview struct {
+	bridge  string
+	subnets []netip.Prefix
+}
+
+// network finds a network by Docker's name or by its bridge.
+func (v *view) network(name string, at Pos) (netview, error) {
+	env := v.w.Net.Env
+	bridge := ""
+	var names []string
+	if f := v.w.Facts(); f != nil {
+		for _, n := range f.Networks {
+			if n.Bridge == "" {
+				continue
+			}
+			names = append(names, n.Name)
+			if n.Name == name || n.Bridge == name {
+				bridge = n.Bridge
+			}
+		}
+	}
+	if bridge == "" {
+		for _, s := range env.Subnets {
+			if env.IsInside(s.Iface) {
+				names = append(names, s.Iface)
+				if s.Iface == name {
+					bridge = name
+				}
+			}
+		}
+		if slices.Contains(env.Inside, name) {
+			bridge = name
+		}
+	}
+	if bridge == "" {
+		hint := suggest(name, compact(names))
+		if f := v.w.Facts(); f == nil || f.Networks == nil {
+			hint = "names need a --context with docker-networks.json; without it give the bridge: " + hint
+		}
+		return netview{}, v.mistake(at, fmt.Sprintf("there is no network %q", name), hint)
+	}
+	return netview{bridge, env.SubnetsBehind(bridge)}, nil
+}
+
+// publications are those of the family that a test holds for.
+func (v *view) publications(is func(*exposure.Publication) bool) []*exposure.Publication {
+	var out []*exposure.Publication
+	for i := range v.w.Pubs {
+		if p := &v.w.Pubs[i]; is(p) {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+func singles(addrs []netip.Addr) []netip.Prefix {
+	out := []netip.Prefix{}
+	for _, a := range addrs {
+		out = append(out, netip.PrefixFrom(a, a.BitLen()))
+	}
+	return out
+}
+
+func compact(list []string) []string {
+	slices.Sort(list)
+	return slices.Compact(list)
+}

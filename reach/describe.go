@@ -1,0 +1,145 @@
+package reach
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/dfwlint/dfwlint/packet"
+)
+
+// Outline says in words which first packets are in a set, by what one calls and who: protocol, addresses, ports, interface.
+func Outline(set packet.Set) string {
+	if set.IsEmpty() {
+		return "none"
+	}
+	keys := set.OpaqueVars()
+	text := set.Keep(packet.FieldIn, packet.FieldSrc, packet.FieldDst, packet.FieldDPort, packet.FieldProto).Describe(packet.DescribeOptions{})
+	if len(keys) > 0 {
+		text += " (on conditions: " + strings.Join(keys, ", ") + ")"
+	}
+	return text
+}
+
+// From says where the packets of a set come from, out of all that may be sent: "anywhere on eth0 but 10.0.0.0/8". Sources
+// outside of all are not told.
+func (w *World) From(set, all packet.Set) string {
+	sp := w.Space()
+	pairs, every := set.Keep(packet.FieldIn, packet.FieldSrc), all.Keep(packet.FieldIn, packet.FieldSrc)
+	if pairs.Overlaps(every) {
+		pairs = pairs.Intersect(every)
+	} else {
+		every = every.Union(pairs)
+	}
+	type group struct {
+		from, anyone packet.Set
+		names        []string
+		inside       bool
+	}
+	var groups []*group
+	total, used := 0, 0
+	for _, c := range classes(every, packet.FieldIn) {
+		at := sp.Classes(packet.FieldIn, []int{c})
+		inside := w.Net.Env.IsInside(sp.Ifaces().Name(c))
+		if !inside {
+			total++
+		}
+		from, anyone := pairs.Intersect(at).Keep(packet.FieldSrc), every.Intersect(at).Keep(packet.FieldSrc)
+		if from.IsEmpty() {
+			continue
+		}
+		if !inside {
+			used++
+		}
+		name := sp.Ifaces().Name(c)
+		if c == sp.Ifaces().Other() {
+			name = "others"
+		}
+		i := slices.IndexFunc(groups, func(g *group) bool { return g.from == from && g.anyone == anyone && g.inside == inside })
+		if i < 0 {
+			i = len(groups)
+			groups = append(groups, &group{from: from, anyone: anyone, inside: inside})
+		}
+		groups[i].names = append(groups[i].names, name)
+	}
+	var parts []string
+	for _, g := range groups {
+		text := w.addresses(g.from, g.anyone, g.inside)
+		if g.inside || used < total || len(groups) > 1 {
+			text += " on " + shortList(g.names, 4)
+		}
+		parts = append(parts, text)
+	}
+	return strings.Join(parts, "; ")
+}
+
+// addresses tells sources by whichever is shorter: what is among them, or what of all others is not.
+func (w *World) addresses(from, anyone packet.Set, inside bool) string {
+	word := "anywhere"
+	if inside {
+		word = "any container"
+	}
+	if from == anyone {
+		return word
+	}
+	out := anyone.Minus(from)
+	in, except := w.around(from, out), w.around(out, from)
+	if len(except) < len(in) {
+		return word + " but " + prefixes(except)
+	}
+	return prefixes(in)
+}
+
+// around is the prefixes that hold all sources of one set and none of the other; addresses of neither fill the gaps.
+func (w *World) around(in, out packet.Set) []netip.Prefix {
+	return slices.DeleteFunc(out.Complement().Prefixes(packet.FieldSrc), func(p netip.Prefix) bool {
+		return !w.Space().Prefix(packet.FieldSrc, p).Overlaps(in)
+	})
+}
+
+func classes(set packet.Set, f packet.Field) []int {
+	var out []int
+	for _, r := range set.Ranges(f) {
+		for c := r[0]; c <= r[1]; c++ {
+			out = append(out, int(c))
+		}
+	}
+	return out
+}
+
+func prefixes(list []netip.Prefix) string {
+	var out []string
+	for _, p := range list {
+		if p.IsSingleIP() {
+			out = append(out, p.Addr().String())
+		} else {
+			out = append(out, p.String())
+		}
+	}
+	return shortList(out, 6)
+}
+
+func shortList(list []string, limit int) string {
+	if len(list) > limit {
+		return strings.Join(list[:limit], ", ") + fmt.Sprintf(" and %d more", len(list)-limit)
+	}
+	return strings.Join(list, ", ")
+}
+
+// Spans writes ranges of ports: "80, 443, 8000-8100", "any port" for all of them.
+func Spans(ranges [][2]uint64) string {
+	var out []string
+	for _, r := range ranges {
+		switch {
+		case r[0] <= 1 && r[1] == 65535:
+			return "any port"
+		case r[0] == r[1]:
+			out = append(out, strconv.FormatUint(r[0], 10))
+		default:
+			out = append(out, fmt.Sprintf("%d-%d", r[0], r[1]))
+		}
+	}
+	return shortList(out, 8)
+}
