@@ -101,7 +101,7 @@ func (p *Pass) reportIdleDeny(v *View, all []*idle) {
 		what = fmt.Sprintf("%s in %s do", Plural(len(all), "rule"), ChainName(d.rule.Chain))
 	}
 	f := p.At(d.rule, "%s not cover %s: Docker forwards packets for published ports, and they never come to INPUT.", what, portsPhrase(d.ports))
-	if d.onlyPrivate {
+	if d.onlyPrivate || !d.named && sshJail(d.rule.Chain.Name) && p.Docker.OwnerOfChain(d.rule.Chain) == docker.Fail2ban {
 		f.Severity = Low
 	}
 	f.Proof = proof

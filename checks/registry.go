@@ -3,6 +3,14 @@ package checks
 // Registry gives all checks, in the order of their IDs. Every line makes one check exist.
 func Registry() []*Check {
 	return []*Check{
+		co001(),
+		co002(),
+		co003(),
+		co004(),
+		co005(),
+		co006(),
+		co007(),
+		co008(),
 		du001(),
 		du002(),
 		du003(),
@@ -17,8 +25,11 @@ func Registry() []*Check {
 		ex003(),
 		ex005(),
 		hy001(),
+		hy002(),
 		hy003(),
 		hy004(),
+		hy005(),
+		hy006(),
 		lo001(),
 		lo002(),
 		lo003(),

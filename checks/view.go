@@ -33,12 +33,13 @@ type View struct {
 
 	fromOutside, egress *netfilter.Flow
 	// left holds what becomes of a flow's packets in nat POSTROUTING.
-	left       map[*netfilter.Flow][]*netfilter.Flow
-	replies    []*netfilter.Flow
-	exposure   *exposure
-	egressSome *netfilter.Flow
-	policy     *hostPolicy
-	answers    *answered
+	left        map[*netfilter.Flow][]*netfilter.Flow
+	replies     []*netfilter.Flow
+	exposure    *exposure
+	egressSome  *netfilter.Flow
+	policy      *hostPolicy
+	answers     *answered
+	established *netfilter.Flow
 }
 
 // newViews groups the rulesets of a host by family. The kernel refuses chains that call each other in a circle, so that no packet ever meets
