@@ -113,7 +113,7 @@ func (p *Pass) banCall(r *ruleset.Rule) *banCall {
 	return nil
 }
 
-// jailName is the jail that a chain or set of fail2ban's is named after (action.d/iptables.conf: f2b-<name>; fail2ban-<name> before 0.9.2).
+// jailName is the jail that a chain or set of fail2ban's is named after (action.d/iptables.conf: f2b-<name>, in old releases fail2ban-<name>).
 func jailName(name string) string {
 	return strings.TrimPrefix(strings.TrimPrefix(name, "f2b-"), "fail2ban-")
 }

@@ -183,7 +183,7 @@ func (p *Pass) sharedAllows(glue []*ruleset.Rule) {
 		}
 		f := p.At(r, "DOCKER-USER asks %s, so \"ufw allow\" for a port of the host also opens every container that uses the same port inside.", name)
 		f.Severity = Info
-		f.Help.Text = "Jump to ufw-user-forward instead, and open containers' ports with \"ufw route allow\". Releases of ufw before 0.36 have no route rules; there this is the only way."
+		f.Help.Text = "Jump to ufw-user-forward instead, and open containers' ports with \"ufw route allow\". Very old releases of ufw have no route rules; there this is the only way."
 		p.Report(f)
 	}
 }

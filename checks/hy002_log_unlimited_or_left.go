@@ -141,18 +141,20 @@ func (p *Pass) ordinaryTraffic(v *View, r *ruleset.Rule) (packet.Set, string) {
 	return none, ""
 }
 
-// establishedIn are the later packets of connections from outside to the host, as INPUT treats them.
+// establishedIn are the later packets of connections that strangers can open to the host, as INPUT treats them: without a first packet
+// that was let in there is no such connection.
 func (v *View) establishedIn() *netfilter.Flow {
 	if v.established == nil {
-		sp, s := v.Space(), v.Symbolic()
-		set := s.FromStrangers().Intersect(s.ToHost()).Minus(v.loopback(packet.FieldDst)).
+		sp := v.Space()
+		opened := v.hostPolicy().allowed.Intersect(sp.Value(packet.FieldProto, packet.TCP))
+		set := only(opened, packet.FieldSrc, packet.FieldDst, packet.FieldSPort, packet.FieldDPort, packet.FieldProto, packet.FieldIn, packet.FieldSrcType, packet.FieldDstType).
+			Intersect(sp.Value(packet.FieldOut, 0)).
 			Intersect(sp.Value(packet.FieldState, uint64(packet.Established))).
 			Intersect(sp.Value(packet.FieldDir, uint64(packet.Original))).
 			Intersect(sp.Value(packet.FieldMark, 0)).
 			Intersect(sp.Value(packet.FieldFragment, 0)).
-			Intersect(sp.Value(packet.FieldProto, packet.TCP)).
 			Intersect(sp.Value(packet.FieldTCPFlags, packet.FlagACK))
-		v.established = s.Inward(set)
+		v.established = v.Symbolic().Inward(set)
 	}
 	return v.established
 }

@@ -239,6 +239,7 @@ func (p *Pass) wrongProtocol(r *ruleset.Rule, udp map[uint16]bool) {
 		f := p.At(r, "%s accepts TCP for port %d, which is %s's and uses UDP, and no rule accepts UDP for it.", Place(r), port, name)
 		f.Severity = Low
 		f.Identity += fmt.Sprintf(" udp %d", port)
+		f.Group = fmt.Sprintf("udp %d", port)
 		f.Possible = true
 		f.Assumptions = []string{fmt.Sprintf("%s listens on port %d, as usual", name, port)}
 		f.Help.Text = "Write -p udp, if it is that service."
