@@ -33,6 +33,10 @@ func (p *Pass) deadRules(v *View) []dead {
 	v.dead = []dead{}
 	for _, r := range p.ownRules(v) {
 		order := v.Order()
+		if first := p.copiesIn(v)[r]; first != nil && first[0] != r && classOf(r) != other {
+			// HY001's: a thousand copies are one mistake, and need no sets to see.
+			continue
+		}
 		if !order.Referenced(r.Chain) || !order.Dead(r) {
 			continue
 		}

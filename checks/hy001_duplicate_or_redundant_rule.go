@@ -18,171 +18,20 @@ func hy001() *Check {
 
 func runHY001(p *Pass) {
 	for _, v := range p.Views {
-		repeated := map[*ruleset.Rule]bool{}
-		writers := writerChains(v)
-		for _, rs := range v.Sets {
-			for _, t := range rs.Tables {
-				for _, c := range t.Chains {
-					for _, copies := range p.copies(v, c, writers) {
-						p.reportCopies(v, copies)
-						for _, r := range copies[1:] {
-							repeated[r] = true
-						}
-					}
-				}
+		copies := p.copiesIn(v)
+		for _, r := range p.UserRules(v) {
+			if list := copies[r]; list != nil && list[0] == r {
+				p.reportCopies(v, list)
 			}
 		}
 		for _, d := range p.deadRules(v) {
 			_, back := d.rule.Target.(*ruleset.Return)
-			if repeated[d.rule] || d.conflicting() || inert(d.rule) || back && d.rule.Index == len(d.rule.Chain.Rules) || !p.superfluous(&d) {
+			if copies[d.rule] != nil && copies[d.rule][0] != d.rule || d.conflicting() || inert(d.rule) || back && d.rule.Index == len(d.rule.Chain.Rules) || !p.superfluous(&d) {
 				continue
 			}
 			p.reportRedundant(v, &d)
 		}
 	}
-}
-
-// copies gives the rules of people in a chain that say the same as an earlier one and add nothing to it, each list with the first in front.
-func (p *Pass) copies(v *View, c *ruleset.Chain, writers map[*ruleset.Chain]bool) [][]*ruleset.Rule {
-	if len(c.Rules) < 2 || !v.Order().Referenced(c) {
-		return nil
-	}
-	type seen struct {
-		list []*ruleset.Rule
-		// written is how many rules that write had come by the last copy, itself included.
-		written int
-	}
-	first := map[string]*seen{}
-	var keys []string
-	written := 0
-	for _, r := range c.Rules {
-		writes := writesPackets(r, writers)
-		if !stateful(r) && p.IsUser(r) {
-			k := r.Key()
-			s := first[k]
-			switch {
-			case s == nil:
-				first[k] = &seen{list: []*ruleset.Rule{r}, written: written}
-				keys = append(keys, k)
-				if writes {
-					first[k].written++
-				}
-			case repeatable(r):
-				// What was written since may be what the copy is for.
-				if s.written == written {
-					s.list = append(s.list, r)
-				}
-				if s.written = written; writes {
-					s.written++
-				}
-			case classOf(r) != other && v.Order().Dead(r), translates(r) && v.Order().Dead(r):
-				s.list = append(s.list, r)
-			}
-		}
-		if writes {
-			written++
-		}
-	}
-	var out [][]*ruleset.Rule
-	for _, k := range keys {
-		if len(first[k].list) > 1 {
-			out = append(out, first[k].list)
-		}
-	}
-	return out
-}
-
-// repeatable says of a target that lets packets go on whether doing it twice does no more than doing it once, or only the same again.
-func repeatable(r *ruleset.Rule) bool {
-	switch t := r.Target.(type) {
-	case *ruleset.Log:
-		return true
-	case *ruleset.Jump:
-		return !t.Goto
-	case *ruleset.SetMark:
-		return t.Value&^t.Mask == 0
-	case *ruleset.ConnMark:
-		return t.Op == ruleset.ConnMarkSet && t.Value&^t.CTMask == 0 && t.Shift == 0
-	case *ruleset.DSCP:
-		return true
-	case *ruleset.TTL:
-		return t.Op == '='
-	case *ruleset.Side:
-		return t.Name == "TCPMSS" || t.Name == "CHECKSUM" || t.Name == "TRACE"
-	}
-	return false
-}
-
-// logs says whether a rule writes packets to a log.
-func logs(r *ruleset.Rule) bool {
-	_, ok := r.Target.(*ruleset.Log)
-	return ok
-}
-
-// translates says whether a rule's target is NAT.
-func translates(r *ruleset.Rule) bool {
-	switch r.Target.(type) {
-	case *ruleset.DNAT, *ruleset.SNAT, *ruleset.Masquerade, *ruleset.Redirect, *ruleset.Netmap:
-		return true
-	}
-	return false
-}
-
-// stateful says whether a condition of the rule may hold for one packet and not for the next alike: two rules with a limit let twice as
-// much through.
-func stateful(r *ruleset.Rule) bool {
-	for _, m := range r.Matches {
-		switch m := m.(type) {
-		case *ruleset.Opaque:
-			if m.Stateful || m.Unknown {
-				return true
-			}
-		case *ruleset.Set:
-			if m.Stateful {
-				return true
-			}
-		}
-	}
-	return false
-}
-
-// writerChains are the chains in which, or below which, some rule changes packets, connections or sets for later rules.
-func writerChains(v *View) map[*ruleset.Chain]bool {
-	out := map[*ruleset.Chain]bool{}
-	var mark func(c *ruleset.Chain)
-	mark = func(c *ruleset.Chain) {
-		if out[c] {
-			return
-		}
-		out[c] = true
-		for _, r := range c.Refs() {
-			mark(r.Chain)
-		}
-	}
-	for _, rs := range v.Sets {
-		for r := range rs.AllRules() {
-			if writesPackets(r, nil) {
-				mark(r.Chain)
-			}
-		}
-	}
-	return out
-}
-
-// writesPackets says whether a rule, or a chain that it calls, changes something that later rules may ask for.
-func writesPackets(r *ruleset.Rule, writers map[*ruleset.Chain]bool) bool {
-	switch t := r.Target.(type) {
-	case *ruleset.SetMark, *ruleset.ConnMark, *ruleset.TTL, *ruleset.DSCP, *ruleset.TOS, *ruleset.SetTarget, *ruleset.UnknownTarget, *ruleset.CT:
-		return true
-	case *ruleset.Jump:
-		return writers[t.Chain]
-	}
-	for _, m := range r.Matches {
-		if o, ok := m.(*ruleset.Opaque); ok && (o.Module == "recent" || o.Module == "connlabel" || o.Unknown) {
-			return true
-		}
-	}
-	return false
 }
 
 func (p *Pass) reportCopies(v *View, copies []*ruleset.Rule) {

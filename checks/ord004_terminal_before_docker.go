@@ -135,7 +135,7 @@ func (p *Pass) closedForwards(v *View, ends []*ruleset.Rule) map[*ruleset.Rule]*
 		if !ok || f.open.Overlaps(v.Symbolic().Iface(packet.FieldIn, iface)) {
 			continue
 		}
-		proof := v.Prove(gone, "a connection to "+f.name(), Ends(netfilter.Drop, netfilter.Reject))
+		proof := v.Prove(gone, "a connection to "+lower(f.name()), Ends(netfilter.Drop, netfilter.Reject))
 		if proof == nil || proof.Trace.Decided == nil || !slices.Contains(ends, proof.Trace.Decided.Rule) {
 			continue
 		}

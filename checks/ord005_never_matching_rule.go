@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dfwlint/dfwlint/packet"
 	"github.com/dfwlint/dfwlint/ruleset"
 )
 
@@ -54,6 +55,7 @@ func runORD005(p *Pass) {
 func (p *Pass) reportNever(v *View, r *ruleset.Rule, message, detail string, s Severity) {
 	f := p.At(r, "%s", message)
 	f.Severity, f.Detail = s, detail
+	f.Group = "never in " + ChainName(r.Chain) + ": " + detail
 	if inert(r) {
 		f.Severity = Low
 	}
@@ -65,7 +67,7 @@ func (p *Pass) reportNever(v *View, r *ruleset.Rule, message, detail string, s S
 // Rules that only come too late, or whose chain is called for other packets, are not meant.
 func (v *View) neverMatches(r *ruleset.Rule) (why, detail string) {
 	_, dir := ruleset.MatchOf[*ruleset.CTDir](r)
-	if !dir && !v.Order().Dead(r) {
+	if plainlyPossible(r) || !dir && !v.Order().Dead(r) {
 		return "", ""
 	}
 	s := v.Symbolic()
@@ -76,6 +78,33 @@ func (v *View) neverMatches(r *ruleset.Rule) (why, detail string) {
 		return impossible(r, m), "The condition is possible elsewhere, but not in " + placesOf(r.Chain) + "."
 	}
 	return "", ""
+}
+
+// plainlyPossible says without any sets whether some packet matches the rule by itself: it asks for one thing of each kind, and for nothing that
+// packets lack in some hook.
+func plainlyPossible(r *ruleset.Rule) bool {
+	var addrs, ports [3]int
+	protos := 0
+	for _, m := range r.Matches {
+		switch m := m.(type) {
+		case *ruleset.Comment, *ruleset.Always:
+		case *ruleset.Addr:
+			addrs[m.Dir]++
+		case *ruleset.Ports:
+			if m.Not {
+				return false
+			}
+			ports[m.Dir]++
+		case *ruleset.Proto:
+			if m.Not || m.Proto != packet.TCP && m.Proto != packet.UDP {
+				return false
+			}
+			protos++
+		default:
+			return false
+		}
+	}
+	return addrs[0] < 2 && addrs[1] < 2 && ports[0] < 2 && ports[1] < 2 && ports[2] == 0 && protos < 2
 }
 
 // contradicting says what is wrong with the conditions by themselves.
@@ -201,7 +230,7 @@ func (v *View) synEstablished(r *ruleset.Rule) (why, detail string) {
 	for _, m := range r.Matches {
 		f, ok := m.(*ruleset.TCPFlags)
 		if ok && !f.Not && f.Mask&0x12 == 0x12 && f.Comp == 0x02 && st.States == ruleset.StateEstablished {
-			return fmt.Sprintf("a packet with SYN alone opens a connection and is NEW, not %s", "ESTABLISHED"),
+			return "a packet with SYN alone opens a connection and is NEW, not ESTABLISHED",
 				"Only the repetition of a SYN that was already answered is both."
 		}
 	}

@@ -25,6 +25,7 @@ type View struct {
 	sym    *netfilter.Symbolic
 	user   []*ruleset.Rule
 	dead   []dead
+	copied map[*ruleset.Rule][]*ruleset.Rule
 	covers map[*ruleset.Rule]explained
 	// used says that the running check asked for sets.
 	used bool
