@@ -4,14 +4,16 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"slices"
 	"strings"
 
 	"github.com/dfwlint/dfwlint/checks"
+	"github.com/dfwlint/dfwlint/diff"
 	"github.com/dfwlint/dfwlint/fix"
 	"github.com/dfwlint/dfwlint/report"
 	"github.com/dfwlint/dfwlint/ruleset"
-	"github.com/rogpeppe/go-internal/diff"
+	textdiff "github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/cobra"
 )
 
@@ -84,11 +86,25 @@ func runFix(c console, cmd *cobra.Command, f *fixFlags, args []string) error {
 	for _, w := range wanted {
 		ids[w.ID] = true
 	}
+	watch := fix.Watch{}
+	for _, a := range f.admin {
+		p, err := adminPrefix(a)
+		if err != nil {
+			return err
+		}
+		watch.Admin = append(watch.Admin, p)
+	}
 	plan := fix.Make(host, m.again, fix.Options{
 		Unsafe: f.unsafe,
 		Select: func(x *checks.Finding) bool { return ids[x.Check.ID] },
+		Guard:  watch.Guard,
 	})
 	writeFixReport(c.err, plan)
+	if len(plan.Steps) > 0 {
+		if err := writeFixEffect(c.err, plan); err != nil {
+			return err
+		}
+	}
 	switch f.as {
 	case "commands":
 		writeFixCommands(c.out, plan)
@@ -106,6 +122,28 @@ func runFix(c console, cmd *cobra.Command, f *fixFlags, args []string) error {
 		return exitStatus(report.ExitFindings)
 	}
 	return nil
+}
+
+// adminPrefix reads an address or a network of --admin-src.
+func adminPrefix(text string) (netip.Prefix, error) {
+	if a, err := netip.ParseAddr(text); err == nil {
+		return netip.PrefixFrom(a, a.BitLen()), nil
+	}
+	p, err := netip.ParsePrefix(text)
+	if err != nil {
+		return p, fmt.Errorf("--admin-src %q: write an address or a network, such as 10.20.0.0/16", text)
+	}
+	return p.Masked(), nil
+}
+
+// writeFixEffect says what the fixes do to packets.
+func writeFixEffect(w io.Writer, p *fix.Plan) error {
+	fmt.Fprintln(w, "\nwhat the fixes do to packets:")
+	d := &report.Difference{
+		Version: toolVersion(), OldName: "before", NewName: "after", FailOn: report.FailOnNone,
+		Result: diff.Compare(fix.Nets(p.Before), fix.Nets(p.After), diff.Options{}),
+	}
+	return report.Diff(w, "text", d, report.Options{Text: report.TextOptions{Quiet: true}})
 }
 
 // again reads all inputs once more.
@@ -196,7 +234,7 @@ func (m *machine) writeFixedFiles(w io.Writer, p *fix.Plan, patch bool) error {
 	}
 	if patch {
 		for _, in := range changed {
-			if _, err := w.Write(diff.Diff(in.Name, []byte(in.File.Src), in.Name, texts[in])); err != nil {
+			if _, err := w.Write(textdiff.Diff(in.Name, []byte(in.File.Src), in.Name, texts[in])); err != nil {
 				return fmt.Errorf("cannot write: %w", err)
 			}
 		}
