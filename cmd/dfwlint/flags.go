@@ -28,7 +28,6 @@ type lintFlags struct {
 	allowEmpty bool
 	context    string
 	onto       string
-	live       bool
 
 	sarifRoot, sarifCategory string
 }
@@ -45,7 +44,6 @@ func (f *lintFlags) register(cmd *cobra.Command) {
 	fl.StringSliceVar(&f.disabled, "disable", nil, "do not run these `CHECKS`")
 	fl.BoolVar(&f.pedantic, "pedantic", false, "also report findings of low precision")
 	fl.StringVar(&f.context, "context", "", "`DIR` with facts of the host: ip-addr.json, ip-route.json, ipset.save, docker-inspect.json, …")
-	fl.BoolVar(&f.live, "live", false, "lint this host as it is now: collect its rules and facts as root, and leave no files")
 	fl.StringVar(&f.onto, "onto", "", "add the rules of the files to those of `BASE`, a dump, as --noflush does or as a script does on that host")
 	fl.StringVar(&f.stdinName, "stdin-filename", "", "`NAME` of standard input in reports")
 	fl.BoolVar(&f.allowEmpty, "allow-empty", false, "take an empty input for a host without rules")

@@ -15,8 +15,6 @@ import (
 type hostInput struct {
 	name   string
 	inputs []*input
-	// facts are the host's own, of a directory that "collect" wrote; nil where there are none.
-	facts *contextFacts
 }
 
 // check runs checks over the host.
@@ -29,13 +27,13 @@ func (h *hostInput) host(facts *hostfacts.Facts) *checks.Host {
 	host := &checks.Host{Name: h.name, Live: true, Facts: facts}
 	for _, in := range h.inputs {
 		host.Rulesets = append(host.Rulesets, in.rulesets...)
-		host.Live = host.Live && saved(in.File)
+		host.Live = host.Live && live(in.File)
 	}
 	return host
 }
 
-// saved says whether every dump of a file names the program that saved it.
-func saved(f *parser.File) bool {
+// live says whether every dump of a file names the program that saved it.
+func live(f *parser.File) bool {
 	return f != nil && len(f.Dumps) > 0 && !slices.ContainsFunc(f.Dumps, func(d *parser.Dump) bool { return d.Tool == "" })
 }
 
@@ -86,18 +84,6 @@ func settle(hosts []*hostInput) []*hostInput {
 		}
 	}
 	return hosts
-}
-
-// nameHosts tells each input whose it is, where there are several hosts.
-func nameHosts(hosts []*hostInput) {
-	if len(hosts) < 2 {
-		return
-	}
-	for _, h := range hosts {
-		for _, in := range h.inputs {
-			in.Host = h.name
-		}
-	}
 }
 
 // clash says whether two inputs are of the same family and backend.

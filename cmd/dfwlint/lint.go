@@ -12,17 +12,6 @@ import (
 
 // lint carries out the root command: read, group, check, report.
 func lint(c console, cmd *cobra.Command, f *lintFlags, args []string) error {
-	if f.live {
-		if len(args) > 0 || f.context != "" {
-			return errors.New("--live looks at this host: it takes no files and no --context")
-		}
-		dir, remove, err := live(c)
-		if err != nil {
-			return err
-		}
-		defer remove()
-		args = []string{dir}
-	}
 	if len(args) == 0 {
 		return errors.New("no input: give the output of iptables-save as a file, or - for standard input (see dfwlint --help)")
 	}
@@ -30,18 +19,12 @@ func lint(c console, cmd *cobra.Command, f *lintFlags, args []string) error {
 	if err != nil {
 		return err
 	}
-	files, collections, err := directories(args)
+	inputs, err := readInputs(c, f, args)
 	if err != nil {
 		return err
 	}
-	inputs, err := readInputs(c, f, files)
-	if err != nil {
+	if err := mistyped(cmd, inputs, args); err != nil {
 		return err
-	}
-	if len(collections) == 0 {
-		if err := mistyped(cmd, inputs, files); err != nil {
-			return err
-		}
 	}
 	facts, err := loadContext(f.context)
 	if err != nil {
@@ -52,11 +35,6 @@ func lint(c console, cmd *cobra.Command, f *lintFlags, args []string) error {
 	if facts != nil && len(hosts) > 1 {
 		return fmt.Errorf("--context tells of one host, but the files belong to %d: %s", len(hosts), hostNames(hosts))
 	}
-	for _, d := range collections {
-		h := d.hostOf(f)
-		hosts, inputs = append(hosts, h), append(inputs, h.inputs...)
-	}
-	nameHosts(hosts)
 	r := report.New(o.check(hosts, inputs, facts))
 	return o.write(c, r)
 }
@@ -110,18 +88,7 @@ func (o *lintOptions) check(hosts []*hostInput, inputs []*input, facts *contextF
 		Notices: facts.notices(),
 	}
 	results := make([]*checks.Result, len(hosts))
-	parallel(len(hosts), func(i int) {
-		h := hosts[i]
-		if h.facts == nil {
-			h.facts = facts
-		}
-		results[i] = h.check(o.run, h.facts)
-	})
-	for _, h := range hosts {
-		if h.facts != facts {
-			run.Notices = append(run.Notices, h.facts.notices()...)
-		}
-	}
+	parallel(len(hosts), func(i int) { results[i] = hosts[i].check(o.run, facts) })
 	for _, in := range inputs {
 		run.Inputs = append(run.Inputs, in.Input)
 		run.Problems = append(run.Problems, in.problems...)

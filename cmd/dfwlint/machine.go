@@ -41,9 +41,6 @@ type machine struct {
 // load reads the files and the context of one host. What was not understood is said on standard error; the error is wrong usage, or
 // an exitStatus where there is nothing to work with.
 func (f *machineFlags) load(c console, cmd *cobra.Command, args []string) (*machine, error) {
-	if len(args) == 1 && f.context == "" && collected(args[0]) {
-		f.context, args = args[0], nil
-	}
 	if len(args) == 0 && f.context == "" {
 		return nil, fmt.Errorf("no input: give the output of iptables-save as a file, - for standard input, or a --context that holds it (see dfwlint %s --help)", cmd.Name())
 	}

@@ -10,8 +10,7 @@ with a packet that shows it. It changes nothing and never goes online.
 
 Several files in one run are one host where they are of different families or backends (IPv4 beside IPv6,
 legacy beside nf_tables). Two files of one kind are two hosts; then an IPv6 dump belongs to the IPv4 dump with
-the same name but for "v6": host1.rules and host1.v6.rules. A directory that dfwlint collect wrote is one host with its facts;
-any other directory stands for the dumps in it.
+the same name but for "v6": host1.rules and host1.v6.rules.
 
 Exit status: 0 nothing at or above --fail-on, 1 findings, 2 wrong usage, 3 input that could not be read or was
 only partly understood.`
@@ -19,7 +18,6 @@ only partly understood.`
 const examples = `  iptables-save | dfwlint -
   dfwlint rules.v4 rules.v6
   dfwlint --fail-on high --output sarif=dfwlint.sarif hosts/*.rules
-  sudo dfwlint --live
   dfwlint explain DU001`
 
 // newRoot builds the command tree: lint at the root, and a command for each file beside this one.
@@ -41,6 +39,6 @@ func newRoot(c console) *cobra.Command {
 	}
 	root.SetVersionTemplate(versionText())
 	f.register(root)
-	root.AddCommand(newAssert(c), newCollect(c), newDiff(c), newTrace(c), newExposure(c), newFix(c), newFmt(c), newExplain(c), newChecks(c), newGrammar(c), newVersion(c), newMan(root))
+	root.AddCommand(newAssert(c), newDiff(c), newTrace(c), newExposure(c), newFix(c), newFmt(c), newExplain(c), newChecks(c), newGrammar(c), newVersion(c), newMan(root))
 	return root
 }
