@@ -83,6 +83,8 @@ type Finding struct {
 	Absorbs []*Finding
 	// Count is how many like findings this one stands for; 0 means 1.
 	Count int
+	// Suppressed says why the finding is not reported; nil for one that is.
+	Suppressed *Suppression
 }
 
 // A Proof is a packet, and what happens to it.
@@ -132,5 +134,8 @@ type Check struct {
 	Absorbs []string
 	// Structural says that the findings need no walk of packet sets, so that they stand when its budget runs out.
 	Structural bool
-	Run        func(*Pass)
+	// Late says that the check is about the suppressions: it runs when they have been carried out, and nothing suppresses
+	// what it finds.
+	Late bool
+	Run  func(*Pass)
 }

@@ -13,21 +13,32 @@ import (
 	"github.com/dfwlint/dfwlint/ruleset"
 )
 
-// fingerprint gives each finding, absorbed ones included, its fingerprint: the first 16 hexadecimal digits of SHA-256 over check, table,
+// fingerprint gives each finding its fingerprint: the first 16 hexadecimal digits of SHA-256 over check, table,
 // chain and identity, and a number that tells equal ones of a run apart. Neither lines nor messages nor counters are in it.
 func fingerprint(found []*Finding) {
 	seen := map[string]int{}
-	var give func([]*Finding)
-	give = func(list []*Finding) {
-		for _, f := range list {
-			sum := sha256.Sum256([]byte(strings.Join([]string{f.Check.ID, f.Primary.Table, f.Primary.Chain, f.Identity}, "\x00")))
-			h := hex.EncodeToString(sum[:8])
-			seen[h]++
-			f.Fingerprint = fmt.Sprintf("%s:%d", h, seen[h])
-			give(f.Absorbs)
+	for _, f := range found {
+		h := identityHash(f)
+		seen[h]++
+		f.Fingerprint = fmt.Sprintf("%s:%d", h, seen[h])
+	}
+}
+
+// fingerprintGroups gives those findings that stand for several a fingerprint of their own: that of the first would say that it is
+// known as one.
+func fingerprintGroups(found []*Finding) {
+	var groups []*Finding
+	for _, f := range found {
+		if f.Group != "" && strings.HasPrefix(f.Identity, groupIdentity) {
+			groups = append(groups, f)
 		}
 	}
-	give(found)
+	fingerprint(groups)
+}
+
+func identityHash(f *Finding) string {
+	sum := sha256.Sum256([]byte(strings.Join([]string{f.Check.ID, f.Primary.Table, f.Primary.Chain, f.Identity}, "\x00")))
+	return hex.EncodeToString(sum[:8])
 }
 
 var (

@@ -49,6 +49,9 @@ func absorb(found []*Finding) []*Finding {
 // handful is how many like findings with one cause are still reported one by one.
 const handful = 5
 
+// groupIdentity begins the identity of a finding that stands for several.
+const groupIdentity = "group "
+
 // groupAlike replaces many findings of a check with one cause by the first of them with a count.
 func groupAlike(found []*Finding) []*Finding {
 	type key struct{ id, group string }
@@ -87,7 +90,7 @@ func groupAlike(found []*Finding) []*Finding {
 			more = f.Detail + " " + more
 		}
 		f.Detail = more
-		f.Identity = "group " + f.Identity
+		f.Identity = groupIdentity + f.Identity
 		out = append(out, f)
 	}
 	return out

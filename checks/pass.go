@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"github.com/dfwlint/dfwlint/docker"
 	"github.com/dfwlint/dfwlint/hostfacts"
@@ -47,6 +48,8 @@ type Pass struct {
 
 	check  *Check
 	report func(*Finding)
+	// late is what Late checks look at; nil for the others.
+	late *lateView
 }
 
 // Options tell Run what to run.
@@ -57,11 +60,28 @@ type Options struct {
 	Pedantic bool
 	// Budget bounds the walks of packet sets; its zero value means the defaults.
 	Budget netfilter.Budget
+	// Severities replaces the severity of checks' findings, by check ID.
+	Severities map[string]Severity
+	// Ignores are the operator's entries for findings that are known and meant; NoIgnores leaves them and the comments in
+	// the inputs without effect.
+	Ignores   []*Ignore
+	NoIgnores bool
+	// Known are the findings of a baseline for this host, which are not reported again.
+	Known []Known
+	// Today is the date by which ignores expire; with its zero value none does.
+	Today time.Time
 }
 
 // A Result is what a run found.
 type Result struct {
 	Findings []*Finding
+	// Suppressed are the findings that are not reported, with the reason.
+	Suppressed []*Finding
+	// Record is what a baseline written now would hold: the findings that no ignore is for. Stale are the entries of
+	// Options.Known whose findings are gone.
+	Record, Stale []Known
+	// Used are the checks of which each of Options.Ignores met a finding.
+	Used map[*Ignore]map[string]bool
 	// Undecided lists what a budget kept from being answered, one sentence each.
 	Undecided []string
 	// Unmodelled lists modules that the walk treats as "may match", each once.

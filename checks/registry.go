@@ -1,5 +1,11 @@
 package checks
 
+import (
+	"strings"
+
+	"github.com/dfwlint/dfwlint/spelling"
+)
+
 // Registry gives all checks, in the order of their IDs. Every line makes one check exist.
 func Registry() []*Check {
 	return []*Check{
@@ -50,6 +56,9 @@ func Registry() []*Check {
 		st004(),
 		st005(),
 		st006(),
+		sup001(),
+		sup002(),
+		sup003(),
 		v6001(),
 		v6002(),
 		v6003(),
@@ -64,4 +73,34 @@ func ByID(id string) (*Check, bool) {
 		}
 	}
 	return nil, false
+}
+
+// Find finds a check by ID or name, whatever the case. Where there is none, near is the ID or name that may be meant, or "".
+func Find(word string) (c *Check, near string) {
+	var words []string
+	for _, c := range Registry() {
+		if strings.EqualFold(word, c.ID) || strings.EqualFold(word, c.Name) {
+			return c, ""
+		}
+		words = append(words, c.ID, c.Name)
+	}
+	return nil, spelling.Nearest(word, words)
+}
+
+// Matching gives the IDs that a word stands for: an ID, a name, or the letters that a group of IDs begins with, such as DU.
+// Where there are none, near is what may be meant, or "".
+func Matching(word string) (ids []string, near string) {
+	for _, c := range Registry() {
+		if strings.EqualFold(word, strings.TrimRight(c.ID, "0123456789")) {
+			ids = append(ids, c.ID)
+		}
+	}
+	if ids != nil {
+		return ids, ""
+	}
+	c, near := Find(word)
+	if c == nil {
+		return nil, near
+	}
+	return []string{c.ID}, ""
 }

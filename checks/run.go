@@ -22,7 +22,12 @@ func Run(h *Host, o Options) *Result {
 	}
 	var found []*Finding
 	silent := map[*View][]string{}
+	ran := map[string]bool{}
 	for _, c := range run {
+		ran[c.ID] = true
+		if c.Late {
+			continue
+		}
 		var own []*Finding
 		for _, v := range res.Views {
 			v.used = false
@@ -34,6 +39,11 @@ func Run(h *Host, o Options) *Result {
 				own = slices.DeleteFunc(own, func(f *Finding) bool { return v.holds(f.Primary) })
 			}
 		}
+		if s, ok := o.Severities[c.ID]; ok {
+			for _, f := range own {
+				f.Severity = s
+			}
+		}
 		found = append(found, own...)
 	}
 	for _, v := range res.Views {
@@ -41,20 +51,62 @@ func Run(h *Host, o Options) *Result {
 			res.Undecided = append(res.Undecided, fmt.Sprintf("The sets of %s packets outgrew the budget: %s say nothing about these rules.", v.Family(), strings.Join(ids, ", ")))
 		}
 	}
-	if !o.Pedantic {
-		found = slices.DeleteFunc(found, func(f *Finding) bool { return f.Precision == LowPrecision })
-	}
 	order := fileOrder(h)
 	slices.SortStableFunc(found, func(a, b *Finding) int { return compare(order, a, b) })
-	found = groupAlike(absorb(found))
+	// Before anything is left out or put together, so that a fingerprint does not hang on what else was found.
 	fingerprint(found)
+	sup := newSuppressor(h, d, o)
+	if !o.Pedantic {
+		var low []*Finding
+		found, low = divideByPrecision(found)
+		sup.meet(low)
+	}
+	all := absorb(found)
+	found, res.Suppressed = sup.apply(all)
+	res.Record = record(all)
+	found = groupAlike(found)
+	fingerprintGroups(found)
+	found = append(found, runLate(h, run, o, &lateView{sup.directives, ran, len(res.Undecided) == 0, func(d *directive) bool { return over(d.expires, o.Today) }})...)
 	slices.SortStableFunc(found, func(a, b *Finding) int {
 		return cmp.Or(-cmp.Compare(a.Severity, b.Severity), compare(order, a, b))
 	})
 	res.Findings = found
+	res.Used = sup.used
+	if len(res.Undecided) == 0 {
+		res.Stale = sup.stale(o.Known, ran)
+	}
 	res.Unmodelled = unmodelled(h)
 	res.Assumptions = assumptions(res.Views)
 	return res
+}
+
+// runLate runs the checks of the suppressions.
+func runLate(h *Host, run []*Check, o Options, late *lateView) []*Finding {
+	var out []*Finding
+	for _, c := range run {
+		if c.Late {
+			c.Run(&Pass{Host: h, check: c, late: late, report: func(f *Finding) {
+				if s, ok := o.Severities[c.ID]; ok {
+					f.Severity = s
+				}
+				out = append(out, f)
+			}})
+		}
+	}
+	fingerprint(out)
+	return out
+}
+
+// divideByPrecision takes findings of low precision apart from the others.
+func divideByPrecision(found []*Finding) (sure, low []*Finding) {
+	for _, f := range found {
+		if f.Precision == LowPrecision {
+			low = append(low, f)
+		} else {
+			sure = append(sure, f)
+		}
+	}
+	return sure, low
 }
 
 // compare orders findings by place.

@@ -25,8 +25,10 @@ type JSONReport struct {
 	Inputs   []jsonInput    `json:"inputs"`
 	Errors   []jsonNotice   `json:"errors"`
 	Findings []jsonFinding  `json:"findings"`
-	Notices  []jsonNotice   `json:"notices"`
-	Checks   []string       `json:"checks"`
+	// Suppressed are findings that an ignore or a baseline keeps from being reported.
+	Suppressed []jsonSuppressed `json:"suppressed,omitempty"`
+	Notices    []jsonNotice     `json:"notices"`
+	Checks     []string         `json:"checks"`
 }
 
 type jsonTool struct {
@@ -138,6 +140,9 @@ func JSON(w io.Writer, r *Report) error {
 	}
 	for _, f := range r.Findings {
 		out.Findings = append(out.Findings, r.jsonFinding(f))
+	}
+	for _, f := range r.Suppressed {
+		out.Suppressed = append(out.Suppressed, r.jsonSuppressed(f))
 	}
 	for _, c := range r.Checks {
 		out.Checks = append(out.Checks, c.ID)

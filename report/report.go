@@ -42,6 +42,8 @@ type Run struct {
 	Version  string
 	Inputs   []*Input
 	Findings []*checks.Finding
+	// Suppressed are findings that an ignore or a baseline keeps from being reported.
+	Suppressed []*checks.Finding
 	// Notices are remarks beside those that the inputs hold themselves.
 	Notices []Notice
 	// Problems are errors beside those of the inputs: files that could not be read, say.
@@ -62,6 +64,8 @@ type Report struct {
 	Inputs  []*Input
 	// Findings are sorted by severity, the most severe first, then by input and line.
 	Findings []*checks.Finding
+	// Suppressed are not reported: they count for nothing, and are there to be told of.
+	Suppressed []*checks.Finding
 	// Hidden counts the findings below MinSeverity, by severity; HiddenFailing those of them that make the run fail.
 	Hidden        map[checks.Severity]int
 	HiddenFailing int
@@ -110,6 +114,8 @@ func New(run Run) *Report {
 		}
 	}
 	slices.SortStableFunc(r.Findings, r.compare)
+	r.Suppressed = slices.Clone(run.Suppressed)
+	slices.SortStableFunc(r.Suppressed, r.compare)
 	r.prints = r.fingerprints()
 	r.Checks = slices.Clone(run.Checks)
 	slices.SortFunc(r.Checks, func(a, b *checks.Check) int { return strings.Compare(a.ID, b.ID) })

@@ -17,6 +17,9 @@ const MaxSARIFResults = 5000
 type SARIFOptions struct {
 	// Category tells the runs of one tool apart, as GitHub's automationDetails.id; empty leaves it to the uploader.
 	Category string
+	// Suppressed adds the findings that an ignore or a baseline keeps from being reported. GitHub does not read suppressions and
+	// would show them as open alerts.
+	Suppressed bool
 }
 
 const sarifSchema = "https://json.schemastore.org/sarif-2.1.0.json"
@@ -48,6 +51,11 @@ func SARIF(w io.Writer, r *Report, o SARIFOptions) error {
 			break
 		}
 		run.Results = append(run.Results, s.result(f))
+	}
+	if o.Suppressed {
+		for _, f := range r.Suppressed[:min(len(r.Suppressed), MaxSARIFResults-len(run.Results))] {
+			run.Results = append(run.Results, s.suppressed(f))
+		}
 	}
 	run.Invocations = []*sarif.Invocation{s.invocation()}
 	file.AddRun(run)
@@ -118,6 +126,9 @@ func (s sarifWriter) invocation() *sarif.Invocation {
 	}
 	if n := len(s.r.Findings); n > MaxSARIFResults {
 		add("warning", fmt.Sprintf("%d findings; the %d least severe are left out, since code scanning keeps %d.", n, n-MaxSARIFResults, MaxSARIFResults), nil)
+	}
+	if line := s.r.suppressedLine(); line != "" {
+		add("note", line, nil)
 	}
 	hidden := 0
 	for _, n := range s.r.Hidden {

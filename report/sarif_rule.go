@@ -14,7 +14,7 @@ const maxDescription = 1024
 // rules describes every check that ran, and of those that did not, any that a finding names.
 func (s sarifWriter) rules() []*sarif.ReportingDescriptor {
 	list := slices.Clone(s.r.Checks)
-	for _, f := range s.r.Findings {
+	for _, f := range slices.Concat(s.r.Findings, s.r.Suppressed) {
 		if !slices.ContainsFunc(list, func(c *checks.Check) bool { return c.ID == f.Check.ID }) {
 			list = append(list, f.Check)
 		}

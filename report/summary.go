@@ -115,6 +115,9 @@ func (r *Report) Summary() []string {
 		}
 		out = append(out, line+".")
 	}
+	if line := r.suppressedLine(); line != "" {
+		out = append(out, line)
+	}
 	if n := len(r.Problems); n > 0 {
 		out = append(out, plural(n, "error")+": the input was not understood whole, so this report is not complete (exit status 3).")
 	}

@@ -72,7 +72,7 @@ func (c *contextFacts) notices() []report.Notice {
 	}
 	var out []report.Notice
 	for _, p := range slices.Concat(c.facts.Problems, c.facts.Notes) {
-		out = append(out, report.Notice{Kind: report.KindNote, Code: "context", Text: "--context: " + p})
+		out = append(out, report.Notice{Kind: report.KindNote, Code: "context", Text: filepath.Clean(c.dir) + ": " + p})
 	}
 	return out
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"strings"
 
+	"github.com/dfwlint/dfwlint/config"
 	"github.com/dfwlint/dfwlint/report"
 	"github.com/spf13/cobra"
 )
@@ -30,6 +31,15 @@ type lintFlags struct {
 	onto       string
 
 	sarifRoot, sarifCategory string
+	sarifSuppressed          bool
+
+	config        string
+	noConfig      bool
+	noIgnores     bool
+	baseline      string
+	writeBaseline bool
+	hosts         []string
+	live          bool
 }
 
 func (f *lintFlags) register(cmd *cobra.Command) {
@@ -44,6 +54,7 @@ func (f *lintFlags) register(cmd *cobra.Command) {
 	fl.StringSliceVar(&f.disabled, "disable", nil, "do not run these `CHECKS`")
 	fl.BoolVar(&f.pedantic, "pedantic", false, "also report findings of low precision")
 	fl.StringVar(&f.context, "context", "", "`DIR` with facts of the host: ip-addr.json, ip-route.json, ipset.save, docker-inspect.json, …")
+	fl.BoolVar(&f.live, "live", false, "lint the rules of this host, as root: collect and lint without leaving files")
 	fl.StringVar(&f.onto, "onto", "", "add the rules of the files to those of `BASE`, a dump, as --noflush does or as a script does on that host")
 	fl.StringVar(&f.stdinName, "stdin-filename", "", "`NAME` of standard input in reports")
 	fl.BoolVar(&f.allowEmpty, "allow-empty", false, "take an empty input for a host without rules")
@@ -53,6 +64,13 @@ func (f *lintFlags) register(cmd *cobra.Command) {
 	registerStyle(cmd, &f.color, &f.width)
 	fl.StringVar(&f.sarifRoot, "sarif-root", "", "`DIR` that paths in SARIF are relative to (default: the top of the git work tree, else the current directory)")
 	fl.StringVar(&f.sarifCategory, "sarif-category", "", "`NAME` that tells several uploads of one commit apart")
+	fl.BoolVar(&f.sarifSuppressed, "sarif-include-suppressed", false, "also write suppressed findings to SARIF; GitHub shows them as open")
+	fl.StringVar(&f.config, "config", "", "`FILE` of settings for all inputs (default: the nearest "+config.FileName+" of each input's folder)")
+	fl.BoolVar(&f.noConfig, "no-config", false, "read no "+config.FileName)
+	fl.BoolVar(&f.noIgnores, "no-ignores", false, "report also what comments and the configuration ignore")
+	fl.StringVar(&f.baseline, "baseline", "", "report only what is not in `FILE`, the findings of an earlier day")
+	fl.BoolVar(&f.writeBaseline, "write-baseline", false, "write what is found now to the file of --baseline")
+	fl.StringArrayVar(&f.hosts, "host", nil, "the files are of the one host `NAME`; NAME=FILE adds a file to a host and may be repeated")
 	severities := []string{"critical", "high", "medium", "low", "info"}
 	fixed(cmd, "format", report.Formats()...)
 	fixed(cmd, "fail-on", append(severities, "none")...)

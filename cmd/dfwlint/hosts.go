@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/dfwlint/dfwlint/checks"
+	"github.com/dfwlint/dfwlint/config"
 	"github.com/dfwlint/dfwlint/hostfacts"
 	"github.com/dfwlint/dfwlint/parser"
 	"github.com/dfwlint/dfwlint/ruleset"
@@ -15,16 +16,31 @@ import (
 type hostInput struct {
 	name   string
 	inputs []*input
+	// facts are those of the host's directory, config the settings of its folder; either may be nil.
+	facts  *contextFacts
+	config *config.Config
+}
+
+// key is the host's name in a baseline: that of its first file without what tells family and backend, and without the working
+// directory.
+func (h *hostInput) key() string {
+	if h.inputs[0].owner != "" {
+		return filepath.ToSlash(filepath.Clean(h.inputs[0].owner))
+	}
+	return filepath.ToSlash(stem(h.inputs[0].URI))
 }
 
 // check runs checks over the host.
-func (h *hostInput) check(o checks.Options, facts *contextFacts) *checks.Result {
-	return checks.Run(h.host(facts.hostFacts()), o)
+func (h *hostInput) check(o checks.Options) *checks.Result {
+	return checks.Run(h.host(h.facts.hostFacts()), o)
 }
 
 // host is what the checks look at.
 func (h *hostInput) host(facts *hostfacts.Facts) *checks.Host {
 	host := &checks.Host{Name: h.name, Live: true, Facts: facts}
+	if h.config != nil {
+		host.Settings = h.config.Settings
+	}
 	for _, in := range h.inputs {
 		host.Rulesets = append(host.Rulesets, in.rulesets...)
 		host.Live = host.Live && live(in.File)
@@ -49,12 +65,27 @@ func group(inputs []*input) []*hostInput {
 	if len(whole) == 0 {
 		return nil
 	}
-	if !clash(whole) {
+	owned := slices.ContainsFunc(whole, func(in *input) bool { return in.owner != "" })
+	if !owned && !clash(whole) {
 		return settle([]*hostInput{{name: whole[0].Name, inputs: whole}})
 	}
 	var hosts []*hostInput
 	byStem := map[string]*hostInput{}
+	byOwner := map[string]*hostInput{}
 	for _, in := range whole {
+		if in.owner != "" {
+			h := byOwner[in.owner]
+			if h == nil {
+				h = &hostInput{name: in.owner}
+				byOwner[in.owner] = h
+				hosts = append(hosts, h)
+			}
+			h.inputs = append(h.inputs, in)
+			if h.facts == nil {
+				h.facts = in.facts
+			}
+			continue
+		}
 		stem := stem(in.Name)
 		h := byStem[stem]
 		if h == nil || clash(append(slices.Clone(h.inputs), in)) {

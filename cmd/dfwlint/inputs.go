@@ -7,7 +7,9 @@ import (
 	"io/fs"
 	"os"
 	"slices"
+	"strings"
 
+	"github.com/dfwlint/dfwlint/hostfacts"
 	"github.com/dfwlint/dfwlint/report"
 	"github.com/dfwlint/dfwlint/ruleset"
 	"github.com/spf13/cobra"
@@ -23,6 +25,10 @@ type input struct {
 	missing bool
 	// again reads the text once more, so that the rulesets can be changed without loss; nil where it could not be read.
 	again func() []*ruleset.Ruleset
+	// owner is the host that the input was said to be of, by --host or by its directory; empty where names decide.
+	owner string
+	// facts are those beside the input in its directory.
+	facts *contextFacts
 }
 
 // readInputs reads, parses and builds all arguments. A file that cannot be read is an input with a problem and does not
@@ -34,8 +40,13 @@ func readInputs(c console, f *lintFlags, args []string) ([]*input, error) {
 	}
 	var stdin []byte
 	var stdinErr error
+	sources, err := f.sources(args)
+	if err != nil {
+		return nil, err
+	}
 	seen := map[string]bool{}
-	for _, a := range args {
+	for _, s := range sources {
+		a := s.name
 		if a == "-" && seen[a] {
 			return nil, errors.New("- is given twice: standard input can be read once")
 		}
@@ -48,9 +59,10 @@ func readInputs(c console, f *lintFlags, args []string) ([]*input, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := make([]*input, len(args))
-	parallel(len(args), func(i int) {
-		name, uri := args[i], ""
+	out := make([]*input, len(sources))
+	parallel(len(sources), func(i int) {
+		s := sources[i]
+		name, uri := s.name, ""
 		var src []byte
 		var err error
 		if name == "-" {
@@ -61,12 +73,13 @@ func readInputs(c console, f *lintFlags, args []string) ([]*input, error) {
 		}
 		if err != nil {
 			out[i] = unreadable(name, uri, err)
-			return
+		} else {
+			out[i] = buildOnto(base, name, uri, src, f.allowEmpty)
+			out[i].again = func() []*ruleset.Ruleset { return buildOnto(base, name, uri, src, f.allowEmpty).rulesets }
 		}
-		out[i] = buildOnto(base, name, uri, src, f.allowEmpty)
-		out[i].again = func() []*ruleset.Ruleset { return buildOnto(base, name, uri, src, f.allowEmpty).rulesets }
+		out[i].owner, out[i].facts = s.owner, s.facts
 	})
-	return out, nil
+	return dropRepeated(out), nil
 }
 
 func stdinLabel(name string) string {
@@ -93,7 +106,7 @@ func unreadable(name, uri string, err error) *input {
 	}
 	p := report.Problem{Input: in.Input, Code: "unreadable", Text: text}
 	if info, statErr := os.Stat(name); statErr == nil && info.IsDir() {
-		p.Text, p.Hint = "this is a directory", "Give the files in it; a directory with facts of the host goes with --context."
+		p.Text, p.Hint = "this is a directory without dumps", "Dumps are looked for under the names "+strings.Join(hostfacts.DumpFiles(), ", ")+", and *.rules or *.save of several hosts."
 	}
 	in.problems = []report.Problem{p}
 	return in
@@ -101,7 +114,7 @@ func unreadable(name, uri string, err error) *input {
 
 // mistyped is the error that the first argument may be a mistyped command, where none of the files exists.
 func mistyped(cmd *cobra.Command, inputs []*input, args []string) error {
-	if slices.ContainsFunc(inputs, func(in *input) bool { return !in.missing }) {
+	if len(args) == 0 || slices.ContainsFunc(inputs, func(in *input) bool { return !in.missing }) {
 		return nil
 	}
 	var names []string

@@ -3,23 +3,30 @@ package main
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/dfwlint/dfwlint/checks"
+	"github.com/dfwlint/dfwlint/config"
 	"github.com/dfwlint/dfwlint/report"
 	"github.com/spf13/cobra"
 )
 
 // lint carries out the root command: read, group, check, report.
 func lint(c console, cmd *cobra.Command, f *lintFlags, args []string) error {
-	if len(args) == 0 {
+	if len(args) == 0 && len(f.hosts) == 0 && !f.live {
 		return errors.New("no input: give the output of iptables-save as a file, or - for standard input (see dfwlint --help)")
 	}
 	o, err := f.options(c)
 	if err != nil {
 		return err
 	}
-	inputs, err := readInputs(c, f, args)
+	read := func() ([]*input, error) { return readInputs(c, f, args) }
+	if f.live {
+		read = func() ([]*input, error) { return f.liveInputs(args) }
+	}
+	inputs, err := read()
 	if err != nil {
 		return err
 	}
@@ -32,11 +39,30 @@ func lint(c console, cmd *cobra.Command, f *lintFlags, args []string) error {
 	}
 	inputs = append(inputs, facts.inputs(inputs, f)...)
 	hosts := group(inputs)
+	if err := f.configure(hosts); err != nil {
+		return err
+	}
+	baseline, err := f.loadBaseline()
+	if err != nil {
+		return err
+	}
 	if facts != nil && len(hosts) > 1 {
 		return fmt.Errorf("--context tells of one host, but the files belong to %d: %s", len(hosts), hostNames(hosts))
 	}
-	r := report.New(o.check(hosts, inputs, facts))
-	return o.write(c, r)
+	if facts != nil {
+		for _, h := range hosts {
+			h.facts = facts
+		}
+	}
+	run, results := o.check(hosts, inputs, baseline)
+	run.Notices = append(run.Notices, configNotices(hosts)...)
+	run.Notices = append(run.Notices, f.staleNotices(hosts, results)...)
+	if f.writeBaseline {
+		if err := f.saveBaseline(baseline, hosts, results, &run); err != nil {
+			return err
+		}
+	}
+	return o.write(c, report.New(run))
 }
 
 // lintOptions are the flags, read.
@@ -48,6 +74,8 @@ type lintOptions struct {
 	format  string
 	outputs []output
 	writers report.Options
+	// explicit says that --select chose the checks, so that no configuration switches them off.
+	explicit bool
 }
 
 // options reads the flags; its errors are wrong usage.
@@ -69,7 +97,8 @@ func (f *lintFlags) options(c console) (*lintOptions, error) {
 	if o.checks, err = selectChecks(f.selected, f.disabled); err != nil {
 		return nil, err
 	}
-	o.run = checks.Options{Checks: o.checks, Pedantic: f.pedantic}
+	o.explicit = len(f.selected) > 0
+	o.run = checks.Options{Checks: o.checks, Pedantic: f.pedantic, NoIgnores: f.noIgnores, Today: time.Now()}
 	text := report.TextOptions{Quiet: f.quiet, NoSummary: f.noSummary, Verbose: f.verbose}
 	if text.Color, err = c.color(f.color); err != nil {
 		return nil, err
@@ -77,18 +106,30 @@ func (f *lintFlags) options(c console) (*lintOptions, error) {
 	if text.Width, err = c.lineWidth(f.width); err != nil {
 		return nil, err
 	}
-	o.writers = report.Options{Text: text, SARIF: report.SARIFOptions{Category: f.sarifCategory}}
+	o.writers = report.Options{Text: text, SARIF: report.SARIFOptions{Category: f.sarifCategory, Suppressed: f.sarifSuppressed}}
 	return o, nil
 }
 
 // check runs the checks over every host.
-func (o *lintOptions) check(hosts []*hostInput, inputs []*input, facts *contextFacts) report.Run {
+func (o *lintOptions) check(hosts []*hostInput, inputs []*input, baseline *checks.Baseline) (report.Run, []*checks.Result) {
 	run := report.Run{
 		Version: toolVersion(), Checks: o.checks, Page: checks.Page, FailOn: o.failOn, MinSeverity: o.min,
-		Notices: facts.notices(),
+	}
+	var told []*contextFacts
+	for _, h := range hosts {
+		if h.facts != nil && !slices.Contains(told, h.facts) {
+			told = append(told, h.facts)
+			run.Notices = append(run.Notices, h.facts.notices()...)
+		}
 	}
 	results := make([]*checks.Result, len(hosts))
-	parallel(len(hosts), func(i int) { results[i] = hosts[i].check(o.run, facts) })
+	parallel(len(hosts), func(i int) {
+		opts := o.options(hosts[i].config)
+		if baseline != nil {
+			opts.Known = baseline.Of(hosts[i].key(), len(hosts) == 1)
+		}
+		results[i] = hosts[i].check(opts)
+	})
 	for _, in := range inputs {
 		run.Inputs = append(run.Inputs, in.Input)
 		run.Problems = append(run.Problems, in.problems...)
@@ -96,9 +137,41 @@ func (o *lintOptions) check(hosts []*hostInput, inputs []*input, facts *contextF
 	}
 	for _, res := range results {
 		run.Findings = append(run.Findings, res.Findings...)
+		run.Suppressed = append(run.Suppressed, res.Suppressed...)
 	}
 	run.Notices = append(run.Notices, resultNotices(hosts, results)...)
-	return run
+	for _, c := range configs(hosts) {
+		run.Findings = append(run.Findings, o.review(c, hosts, results)...)
+	}
+	return run, results
+}
+
+// options are those of a run over a host with that configuration, which may be nil.
+func (o *lintOptions) options(c *config.Config) checks.Options {
+	opts := o.run
+	if c == nil {
+		return opts
+	}
+	opts.Severities, opts.Ignores = c.Severities, c.Ignores
+	if !o.explicit {
+		opts.Checks = slices.DeleteFunc(slices.Clone(opts.Checks), func(k *checks.Check) bool { return c.Off[k.ID] })
+	}
+	return opts
+}
+
+// review looks at the entries of a configuration, when all its hosts have been examined.
+func (o *lintOptions) review(c *config.Config, hosts []*hostInput, results []*checks.Result) []*checks.Finding {
+	var own []*checks.Result
+	var files []string
+	for i, h := range hosts {
+		if h.config == c {
+			own = append(own, results[i])
+			for _, in := range h.inputs {
+				files = append(files, in.Name)
+			}
+		}
+	}
+	return checks.ReviewIgnores(c.Ignores, own, files, o.options(c))
 }
 
 // resultNotices makes notices of what the runs could not say, and of what they rest on. With several hosts each sentence

@@ -58,6 +58,9 @@ func (f *machineFlags) load(c console, cmd *cobra.Command, args []string) (*mach
 	if len(hosts) > 1 {
 		return nil, fmt.Errorf("%s is about one host, but the files belong to %d: %s", cmd.Name(), len(hosts), hostNames(hosts))
 	}
+	if facts == nil && len(hosts) == 1 {
+		facts = hosts[0].facts
+	}
 	m := &machine{inputs: inputs, facts: facts.hostFacts(), nets: map[bool]*netfilter.Net{}, given: map[bool]bool{}}
 	m.complain(c)
 	for _, n := range facts.notices() {
