@@ -22,7 +22,7 @@ func runEX001(p *Pass) {
 		}
 		e := v.exposed()
 		for _, f := range e.forwards {
-			if f.pub != nil && !f.open.IsEmpty() {
+			if f.pub != nil && !f.open.IsEmpty() && !v.meantFor(f.pub) {
 				p.bypassed(v, e, f)
 			}
 		}
@@ -37,7 +37,7 @@ func (p *Pass) bypassed(v *View, e *exposure, f *forward) {
 		return
 	}
 	name, inside := PortName(f.pub), Endpoint(f.pub.ContainerIP, f.pub.ContainerPort)
-	shown := f.open.Intersect(bypass).Intersect(v.Symbolic().Iface(packet.FieldIn, iface))
+	shown := v.untrusted(f.open).Intersect(bypass).Intersect(v.Symbolic().Iface(packet.FieldIn, iface))
 	proof := v.Prove(shown, fmt.Sprintf("a connection from outside to port %s", name), Forwards())
 	loss, lost := e.lossOf(shown)
 	if proof == nil || !lost || v.Undecided() {

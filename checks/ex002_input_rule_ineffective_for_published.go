@@ -210,7 +210,7 @@ func (p *Pass) idleAllows(v *View, e *exposure, ports []*forward, open packet.Se
 		}
 		d := &idle{rule: r, set: x, named: share(hits, packet.FieldDPort) < 0.5}
 		for _, f := range missed(ports, x) {
-			if _, _, ok := v.strangersOn(e.bypass(f)); ok {
+			if _, _, ok := v.strangersOn(e.bypass(f)); ok && !v.meantFor(f.pub) {
 				d.ports = append(d.ports, f)
 			}
 		}
@@ -244,7 +244,7 @@ func (p *Pass) reportIdleAllow(v *View, e *exposure, all []*idle) {
 	port := d.ports[0]
 	bypass := e.bypass(port)
 	iface, _, _ := v.strangersOn(bypass)
-	shown := port.open.Intersect(bypass).Intersect(v.Symbolic().Iface(packet.FieldIn, iface))
+	shown := v.untrusted(port.open).Intersect(bypass).Intersect(v.Symbolic().Iface(packet.FieldIn, iface))
 	proof := v.Prove(shown, fmt.Sprintf("a connection to port %s from an address that no rule of INPUT lets in", PortName(port.pub)), Every(Forwards(), NeverMeets(d.rule)))
 	if proof == nil || v.Undecided() {
 		return

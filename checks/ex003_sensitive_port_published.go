@@ -23,7 +23,7 @@ func runEX003(p *Pass) {
 			continue
 		}
 		for _, f := range v.exposed().forwards {
-			if f.pub != nil && !f.open.IsEmpty() {
+			if f.pub != nil && !f.open.IsEmpty() && !v.meantFor(f.pub) {
 				p.sensitive(v, f)
 			}
 		}
@@ -51,7 +51,7 @@ func (p *Pass) sensitive(v *View, f *forward) {
 		return
 	}
 	name := PortName(f.pub)
-	shown := f.open.Intersect(open).Intersect(v.Symbolic().Iface(packet.FieldIn, iface))
+	shown := v.untrusted(f.open).Intersect(open).Intersect(v.Symbolic().Iface(packet.FieldIn, iface))
 	proof := v.Prove(shown, "a connection from outside to port "+name, Forwards())
 	if proof == nil || v.Undecided() {
 		return

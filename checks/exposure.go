@@ -273,11 +273,11 @@ func share(s packet.Set, f packet.Field) float64 {
 	return part
 }
 
-// strangersOn gives the interface on which the packets of a set come from anywhere: the first of those that lead outside for which it is
+// strangersOn gives the interface on which the packets of a set come from anywhere, trusted sources apart: the first of those that lead outside for which it is
 // so. main says that it is the one that leads to the Internet, as far as is known.
 func (v *View) strangersOn(s packet.Set) (iface string, main, ok bool) {
 	for i, name := range v.Net.Env.Outside {
-		if wide(s.Intersect(v.Symbolic().Iface(packet.FieldIn, name))) {
+		if wide(v.untrusted(s).Intersect(v.Symbolic().Iface(packet.FieldIn, name))) {
 			return name, i == 0, true
 		}
 	}

@@ -97,7 +97,7 @@ func (p *Pass) captures(v *View, at, r *ruleset.Rule, hits packet.Set) {
 		return
 	}
 	f := p.At(at, "Containers that connect to port %d of any server end up at %s: the %s of %s asks for no address or interface.",
-		proof.Trace.In.DPort, destination(v, r, proof), TargetName(at), Place(at))
+		proof.Trace.In.DPort, endOfForward(v, r, proof), TargetName(at), Place(at))
 	f.Proof = proof
 	f.Group = "captures"
 	f.Help.Text = "Forward only what is addressed to the host itself."
@@ -109,8 +109,8 @@ func (p *Pass) captures(v *View, at, r *ruleset.Rule, hits packet.Set) {
 	p.Report(f)
 }
 
-// destination is where a forwarding sends its packets.
-func destination(v *View, r *ruleset.Rule, proof *Proof) string {
+// endOfForward is where a forwarding sends its packets.
+func endOfForward(v *View, r *ruleset.Rule, proof *Proof) string {
 	if _, ok := r.Target.(*ruleset.Redirect); ok {
 		return "the host itself"
 	}

@@ -1,113 +1,191 @@
 package checks
 
 import (
+	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/dfwlint/dfwlint/docker"
-	"github.com/dfwlint/dfwlint/hostfacts"
-	"github.com/dfwlint/dfwlint/netfilter"
 	"github.com/dfwlint/dfwlint/packet"
 	"github.com/dfwlint/dfwlint/ruleset"
 )
 
-// v6002 finds published ports that people restricted over IPv4 and forgot over IPv6.
+// v6002 finds published ports that rules restrict over IPv4 only.
 func v6002() *Check {
 	return &Check{
 		ID: "V6002", Name: "v6-docker-user-asymmetry", Severity: High, Precision: HighPrecision, Score: "7.5",
-		Tags: []string{"security", "docker", "ipv6", "external/cwe/cwe-284"}, Since: "0.1.0", Absorbs: []string{"EX001"}, Run: runV6002,
+		Tags: []string{"security", "docker", "exposure", "ipv6", "external/cwe/cwe-284"}, Since: "0.1.0", Run: runV6002,
 	}
 }
 
 func runV6002(p *Pass) {
 	v4, v6 := p.families()
-	if v4 == nil || v6 == nil || p.withoutIPv6() || len(p.Docker.Published) > tooMany {
+	if v4 == nil || v6 == nil || len(p.Docker.Published) == 0 || len(p.Docker.Published) > tooMany {
 		return
 	}
-	for _, f := range v4.publications() {
-		shut := f.asked.Minus(f.open)
-		if f.asked.IsEmpty() || !v4.toStrangers(shut) {
+	if none, _ := p.withoutIPv6(); none {
+		return
+	}
+	gaps := map[*ruleset.Rule][]*twin{}
+	var order []*ruleset.Rule
+	for _, f := range v4.exposed().forwards {
+		if f.pub == nil || v4.meantFor(f.pub) {
 			continue
 		}
-		why := v4.Prove(shut, "a connection over IPv4", Every(Ends(netfilter.Drop, netfilter.Reject), func(t *netfilter.Trace) bool {
-			return t.Decided != nil && t.Decided.Rule != nil && p.IsUser(t.Decided.Rule) && slices.Contains(Hooks(t.Decided.Chain), "FORWARD")
-		}))
-		if why == nil || v4.Undecided() {
+		r := p.restrictedBy(v4, f)
+		if r == nil {
 			continue
 		}
-		p.openOverIPv6(v4, v6, f.pub, why.Trace.Decided.Rule)
+		if t := p.openTwin(v6, f.pub); t != nil {
+			if gaps[r] == nil {
+				order = append(order, r)
+			}
+			gaps[r] = append(gaps[r], t)
+		}
+	}
+	for _, r := range order {
+		p.reportAsymmetry(v4, v6, r, gaps[r])
 	}
 }
 
-// toStrangers says whether a set holds the packets of most addresses on an interface that leads outside.
-func (v *View) toStrangers(set packet.Set) bool {
-	_, _, ok := v.strangersOn(set)
-	return ok
+// A twin is a port published over IPv4, with the way in over IPv6.
+type twin struct {
+	pub *docker.Published
+	// forward is the IPv6 publication; nil where docker-proxy answers.
+	forward *forward
+	proof   *Proof
+	iface   string
 }
 
-// openOverIPv6 reports a published port that a rule restricts over IPv4 and that anybody reaches over IPv6: through the same publication there, or
-// through the userland proxy.
-func (p *Pass) openOverIPv6(v4, v6 *View, pub *docker.Published, deny *ruleset.Rule) {
-	for _, f := range v6.publications() {
-		if f.pub.Proto != pub.Proto || f.pub.HostPort != pub.HostPort {
+// restrictedBy gives the rule of a person's that keeps strangers from a port that is published to them; nil where they get in, or where
+// something else stops them.
+func (p *Pass) restrictedBy(v *View, f *forward) *ruleset.Rule {
+	if _, _, ok := v.strangersOn(possible(only(f.asked, packet.FieldSrc, packet.FieldIn))); !ok {
+		return nil
+	}
+	_, _, in := v.strangersOn(possible(only(f.open, packet.FieldSrc, packet.FieldIn)))
+	at := v.rewrittenBy(f)
+	for _, l := range v.exposed().flow.Losses() {
+		if l.Rule == nil || !p.IsUser(l.Rule) || !forwards(l.Rule.Chain) || !l.Set.Overlaps(at) {
 			continue
 		}
-		open := certain(f.open)
-		if !v6.toStrangers(open) {
-			return
+		lost := only(l.Set.Intersect(at), packet.FieldSrc, packet.FieldIn)
+		if _, _, anybody := v.strangersOn(possible(lost)); !anybody {
+			// A few blocked sources are no restriction to others.
+			continue
 		}
-		proof := v6.Prove(open, "the same connection over IPv6", Forwards())
-		if proof == nil || v6.Undecided() {
-			return
+		// Of an allow-list that is a set without known contents only this is known: it spares its members.
+		if !in || sparesSet(l.Rule) {
+			return l.Rule
 		}
-		at := f.rule
-		var x *Finding
-		if c := v6.Rules.Chain("filter", "DOCKER-USER"); c != nil {
-			x = p.AtChain(c, "Published port %s is restricted over IPv4 and open to anybody over IPv6: nothing in DOCKER-USER stops it there.", PortName(f.pub))
-		} else {
-			x = p.At(at, "Published port %s is restricted over IPv4 and open to anybody over IPv6, which has no DOCKER-USER chain.", PortName(f.pub))
-		}
-		x.Proof = proof
-		p.asymmetry(v6, x, f.pub, deny)
-		return
 	}
-	p.openByProxy(v6, pub, deny)
+	return nil
 }
 
-// openByProxy reports the same for a port on which docker-proxy listens for IPv6, as the facts tell: INPUT decides there.
-func (p *Pass) openByProxy(v6 *View, pub *docker.Published, deny *ruleset.Rule) {
-	facts := p.Host.Facts
-	if facts == nil || pub.HostIP.IsValid() || v6.filters("INPUT") == nil || !slices.ContainsFunc(facts.Listeners, func(l hostfacts.Listener) bool {
-		return l.Proto == packet.ProtoName(pub.Proto) && l.Port == pub.HostPort.Lo && l.Addr.Is6() && l.Addr.IsUnspecified()
-	}) {
-		return
-	}
-	sp := v6.Space()
-	open := certain(v6.hostPolicy().allowed.Intersect(sp.Value(packet.FieldProto, uint64(pub.Proto))).Intersect(sp.Value(packet.FieldDPort, uint64(pub.HostPort.Lo))))
-	proof := v6.Prove(open, "the same connection over IPv6", Ends(netfilter.Accept))
-	if !v6.toStrangers(open) || proof == nil || proof.Trace.Decided == nil || v6.Undecided() {
-		return
-	}
-	x := p.atStep(proof.Trace, "Published port %s is restricted over IPv4 and open to anybody over IPv6, where docker-proxy answers for it.", PortName(pub))
-	x.Proof = proof
-	x.Subjects = append(x.Subjects, PortSubject(pub))
-	x.Identity = "IPv6 " + PortName(pub)
-	x.Related = append(x.Related, p.See(deny, "IPv4 is restricted here"))
-	x.Help.Text = "The proxy's packets come to INPUT. Close the port there for IPv6, or publish it for IPv4 alone: -p 0.0.0.0:…"
-	x.Help.Commands = []string{v6.Insert(v6.filters("INPUT"), 1, "-p "+packet.ProtoName(pub.Proto)+" --dport "+portSpec(pub.HostPort)+" -j DROP")}
-	x.Help.Fix = UnsafeFix
-	p.Report(x)
+// rewrittenBy are the packets that a DNAT rule of a published port has rewritten.
+func (v *View) rewrittenBy(f *forward) packet.Set {
+	sp := v.Space()
+	return v.toContainer(f.pub).Intersect(sp.Range(packet.FieldOrigDPort, uint64(f.pub.HostPort.Lo), uint64(f.pub.HostPort.Hi))).
+		Intersect(sp.Masked(packet.FieldStatus, uint64(packet.DNATed), uint64(packet.DNATed)))
 }
 
-// asymmetry completes a finding and reports it.
-func (p *Pass) asymmetry(v6 *View, x *Finding, pub *docker.Published, deny *ruleset.Rule) {
-	x.Identity = "IPv6 " + PortName(pub)
-	x.Subjects = append(x.Subjects, PortSubject(pub))
-	x.Related = append(x.Related, p.See(deny, "IPv4 is restricted here"), p.See(pub.DNAT, "over IPv6 the port is forwarded to %s here", Endpoint(pub.ContainerIP, pub.ContainerPort)))
-	x.Help.Text = "Docker writes rules for IPv6, too: whatever is in DOCKER-USER has to be there twice. Rules by IPv4 addresses have no counterpart; close the port to what is not known."
-	if gate := v6.gate(v6.Rules); gate != nil {
-		iface, _ := v6.Outside()
-		x.Help.Commands = []string{v6.Insert(gate, 1, v6.inOutside(iface)+originally(pub)+" -j DROP")}
-		x.Help.Fix = UnsafeFix
+// sparesSet says whether a deny spares the members of a set.
+func sparesSet(r *ruleset.Rule) bool {
+	return slices.ContainsFunc(r.Matches, func(m ruleset.Match) bool {
+		s, ok := m.(*ruleset.Set)
+		return ok && s.Not && len(s.Dirs) > 0 && s.Dirs[0] == ruleset.Src
+	})
+}
+
+// openTwin finds the way by which strangers get to the same host port over IPv6: through Docker's rules, or to its proxy.
+func (p *Pass) openTwin(v6 *View, pub *docker.Published) *twin {
+	for _, f := range v6.exposed().forwards {
+		if f.pub == nil || f.pub.Proto != pub.Proto || f.pub.HostPort != pub.HostPort {
+			continue
+		}
+		iface, _, ok := v6.strangersOn(certain(only(f.open, packet.FieldSrc, packet.FieldIn)))
+		if !ok {
+			continue
+		}
+		shown := v6.untrusted(f.open).Intersect(v6.Symbolic().Iface(packet.FieldIn, iface))
+		if proof := v6.Prove(shown, "a connection over IPv6 to port "+PortName(f.pub), Forwards()); proof != nil {
+			return &twin{pub, f, proof, iface}
+		}
 	}
-	p.Report(x)
+	heard, _ := p.listeners(v6, pub.Proto, pub.HostPort.Lo)
+	for _, l := range heard {
+		if l.Process != "docker-proxy" {
+			continue
+		}
+		in := v6.Symbolic().Receive(v6.strangers().Intersect(v6.Symbolic().ToHost()).Intersect(at(v6.Space(), pub.Proto, pub.HostPort.Lo)))
+		for _, part := range in.Delivered {
+			iface, _, ok := v6.strangersOn(certain(only(part.Set, packet.FieldSrc, packet.FieldIn)))
+			if !ok || part.DNAT {
+				continue
+			}
+			shown := v6.untrusted(part.Set).Intersect(v6.Symbolic().Iface(packet.FieldIn, iface))
+			if proof := v6.Prove(shown, "a connection over IPv6 to port "+PortName(pub)+", where docker-proxy listens", Delivers()); proof != nil {
+				return &twin{pub, nil, proof, iface}
+			}
+		}
+	}
+	return nil
+}
+
+// reportAsymmetry reports a rule without a counterpart for IPv6.
+func (p *Pass) reportAsymmetry(v4, v6 *View, r *ruleset.Rule, twins []*twin) {
+	if v4.Undecided() || v6.Undecided() {
+		return
+	}
+	var names []string
+	for _, t := range twins {
+		names = append(names, PortName(t.pub))
+	}
+	noun, is := "port ", "is"
+	if len(names) > 1 {
+		noun, is = "ports ", "are"
+	}
+	f := p.At(r, "%s keeps strangers from published %s over IPv4 only: over IPv6 anybody gets in%s.", Place(r), noun+List(firstFew(names, 4)), v6.onOutside(twins[0].iface))
+	f.Proof = twins[0].proof
+	for i, t := range twins {
+		f.Subjects = append(f.Subjects, PortSubject(t.pub))
+		if i == handful {
+			continue
+		}
+		if t.forward != nil {
+			f.Related = append(f.Related, p.See(t.forward.rule, "forwards port %s over IPv6", PortName(t.forward.pub)))
+		}
+	}
+	if twins[0].forward == nil {
+		f.detail(fmt.Sprintf("Docker has no IPv6 rules here; docker-proxy takes the connections, and the containers see its address in place of the clients'. The %s %s open in INPUT.", strings.TrimSpace(noun), is))
+	}
+	p.assumeIPv6(f)
+	p.helpAsymmetry(v6, f, r, twins)
+	p.Report(f)
+}
+
+// helpAsymmetry closes the ports over IPv6, where forwarded packets pass or, for docker-proxy, in INPUT.
+func (p *Pass) helpAsymmetry(v6 *View, f *Finding, r *ruleset.Rule, twins []*twin) {
+	f.Help.Text = "Say the same for IPv6. Addresses of IPv4 cannot be translated: the commands close the ports for every source outside, and whoever is to get in needs a rule with an IPv6 address before them."
+	f.Help.Fix = UnsafeFix
+	if has, _ := source(r); !has {
+		f.Help.Text = "Say the same for IPv6."
+		f.Help.Fix = SafeFix
+	}
+	for i, t := range twins {
+		if i == handful {
+			break
+		}
+		proto := packet.ProtoName(t.pub.Proto)
+		c, spec := v6.Rules.Chain("filter", "INPUT"), fmt.Sprintf("-p %s -m %s --dport %s -j DROP", proto, proto, portSpec(t.pub.HostPort))
+		if t.forward != nil {
+			c, spec = v6.gate(v6.Rules), originally(t.forward.pub)+" -j DROP"
+		}
+		if c != nil {
+			f.Help.Commands = append(f.Help.Commands, v6.Insert(c, 1, v6.inOutside(t.iface)+spec))
+		}
+	}
+	if len(f.Help.Commands) == 0 {
+		f.Help.Fix = ManualFix
+	}
 }

@@ -20,13 +20,14 @@ type View struct {
 	Rules *ruleset.Ruleset
 	Net   *netfilter.Net
 
-	docker *docker.Host
-	budget netfilter.Budget
-	sym    *netfilter.Symbolic
-	user   []*ruleset.Rule
-	dead   []dead
-	copied map[*ruleset.Rule][]*ruleset.Rule
-	covers map[*ruleset.Rule]explained
+	docker   *docker.Host
+	budget   netfilter.Budget
+	sym      *netfilter.Symbolic
+	user     []*ruleset.Rule
+	dead     []dead
+	copied   map[*ruleset.Rule][]*ruleset.Rule
+	covers   map[*ruleset.Rule]explained
+	settings *Settings
 	// used says that the running check asked for sets.
 	used bool
 	// nobody is an address that no rule names.
@@ -58,9 +59,12 @@ func newViews(h *Host, d *docker.Host, b netfilter.Budget) (views []*View, refus
 			continue
 		}
 		if len(sets) > 0 {
-			views = append(views, &View{Sets: sets, Rules: sets[0], Net: netfilter.New(h.Facts, sets...), docker: d, budget: b})
+			v := &View{Sets: sets, Rules: sets[0], Net: netfilter.New(h.Facts, sets...), docker: d, settings: &h.Settings, budget: b}
+			v.Net.Env.LeadsOutside(h.Settings.Outside...)
+			views = append(views, v)
 		}
 	}
+	shareOutside(views)
 	return views, refused
 }
 
@@ -201,7 +205,8 @@ func (v *View) InsideIfaces(f packet.Field) packet.Set {
 	return sp.Classes(f, classes)
 }
 
-// Outside is the interface that leads outside; known is false where the name is a guess.
+// Outside is the interface that leads outside: the operator's word, or else what routes and rules tell; known is false where the name
+// is a guess.
 func (v *View) Outside() (name string, known bool) {
 	return v.Net.Env.Outside[0], v.Net.Env.OutsideKnown
 }

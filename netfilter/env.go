@@ -41,6 +41,8 @@ type Env struct {
 	sizes   []int
 	local   map[netip.Addr]string
 	inside  map[string]bool
+	// leads are the interfaces of which somebody who knows said that they lead outside, whatever they are called.
+	leads map[string]bool
 }
 
 // behind says that a network is behind an interface.
@@ -100,7 +102,26 @@ func (e *Env) Routed() bool {
 }
 
 // IsInside says whether the interface is one of containers or virtual machines.
-func (e *Env) IsInside(name string) bool { return e.inside[name] || looksInside(name) }
+func (e *Env) IsInside(name string) bool {
+	return !e.leads[name] && (e.inside[name] || looksInside(name))
+}
+
+// LeadsOutside tells the environment which interfaces lead outside, the likeliest first, in place of what it inferred. It has to be told
+// before anything is walked. No names change nothing.
+func (e *Env) LeadsOutside(names ...string) {
+	if len(names) == 0 {
+		return
+	}
+	e.Outside, e.OutsideKnown, e.leads = slices.Clone(names), true, map[string]bool{}
+	for _, n := range names {
+		e.leads[n] = true
+		if !slices.Contains(e.Names, n) {
+			e.Names = append(e.Names, n)
+		}
+	}
+	slices.Sort(e.Names)
+	e.Inside = slices.DeleteFunc(e.Inside, func(n string) bool { return e.leads[n] })
+}
 
 // SubnetOf gives the longest known network that holds the address.
 func (e *Env) SubnetOf(a netip.Addr) (*Subnet, bool) {
