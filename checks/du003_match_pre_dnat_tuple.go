@@ -296,9 +296,12 @@ func (v *View) helpOriginal(f *Finding, r *ruleset.Rule, ports []*forward, keep 
 		f.Help.Text += " With --ctstate DNAT it lets nothing pass that goes to the container's own address."
 	}
 	// Where one published port can be meant, the rule says clearly what it is for.
-	f.Help.Fix = UnsafeFix
-	if len(hostPorts(ports)) == 1 {
+	switch {
+	case keep: // what the rule is for needs a person
+	case len(hostPorts(ports)) == 1:
 		f.Help.Fix = SafeFix
+	default:
+		f.Help.Fix = UnsafeFix
 	}
 	at := r.Index
 	if keep {

@@ -1,6 +1,9 @@
 package checks
 
 import (
+	"fmt"
+	"net/netip"
+	"regexp"
 	"slices"
 
 	"github.com/dfwlint/dfwlint/docker"
@@ -9,170 +12,281 @@ import (
 	"github.com/dfwlint/dfwlint/ruleset"
 )
 
-// lo001 finds hosts on which nobody can log in by ssh any more.
+// lo001 finds rules under which nobody can open an SSH connection to the host any more.
 func lo001() *Check {
 	return &Check{
 		ID: "LO001", Name: "ssh-lockout", Severity: Critical, Precision: HighPrecision,
-		Tags: []string{"reliability", "lockout"}, Since: "0.1.0", Absorbs: []string{"ST002"}, Run: runLO001,
+		Tags: []string{"lockout", "availability"}, Since: "0.1.0", Absorbs: []string{"ST002"}, Run: runLO001,
 	}
 }
 
 func runLO001(p *Pass) {
-	// One family that lets ssh in is enough to log in.
 	for _, v := range p.Views {
-		if v.filters("INPUT") == nil {
-			return
+		if v.V6() || !v.whole() {
+			// Where IPv6 is closed, IPv4 is the way in; that alone is no lock-out. And what was not understood may let SSH in.
+			continue
 		}
-	}
-	flows := make([]*netfilter.Flow, len(p.Views))
-	for i, v := range p.Views {
-		if flows[i] = p.comers(v); p.sshAnswers(v, flows[i]) {
-			return
+		ports, known := p.sshPorts()
+		var shut []*Finding
+		for _, port := range ports {
+			f := p.sshShut(v, port, known)
+			if f == nil {
+				shut = nil
+				break
+			}
+			shut = append(shut, f)
 		}
-	}
-	for i, v := range p.Views {
-		if !v.V6() { // how people come in over IPv4 must be told
-			p.lockedOut(v, flows[i])
+		for _, f := range shut {
+			p.Report(f)
 		}
 	}
 }
 
-// sshPorts are the ports of sshd: what the facts tell, or 22. known says that they are from facts.
+// sshPorts are the ports on which sshd listens: what facts tell, otherwise 22.
 func (p *Pass) sshPorts() (ports []uint16, known bool) {
-	if f := p.Host.Facts; f != nil {
-		for _, l := range f.Listeners {
-			if l.Proto == "tcp" && l.Process == "sshd" && !l.Addr.IsLoopback() && !slices.Contains(ports, l.Port) {
+	if p.Host.Facts != nil {
+		seen := map[uint16]bool{}
+		for _, l := range p.Host.Facts.Listeners {
+			if l.Process == "sshd" && l.Proto == "tcp" && !l.Addr.IsLoopback() && !seen[l.Port] {
+				seen[l.Port] = true
 				ports = append(ports, l.Port)
 			}
 		}
 	}
-	if len(ports) == 0 {
-		return []uint16{22}, false
+	if len(ports) > 0 {
+		return ports, true
 	}
-	slices.Sort(ports)
-	return ports, true
+	return []uint16{22}, false
 }
 
-// sshConnections are what strangers send to the host's sshd.
-func (p *Pass) sshConnections(v *View) packet.Set {
+// sshShut makes the finding that nobody outside gets an answer from sshd on a port: because no request comes to it, because it is sent
+// elsewhere, or because the answers are dropped. It is nil where somebody does.
+func (p *Pass) sshShut(v *View, port uint16, known bool) *Finding {
 	sp := v.Space()
-	ports, _ := p.sshPorts()
-	to := sp.None()
-	for _, n := range ports {
-		to = to.Union(sp.Value(packet.FieldDPort, uint64(n)))
-	}
-	return sp.Value(packet.FieldProto, packet.TCP).Intersect(to)
-}
-
-// comers gives the flow through INPUT of what comes in on every interface but lo and Docker's bridges: people may manage a
-// host from a VPN or from the network behind it.
-func (p *Pass) comers(v *View) *netfilter.Flow {
-	sp := v.Space()
-	var classes []int
-	for c := 1; c < sp.Ifaces().Len(); c++ {
-		name := sp.Ifaces().Name(c)
-		if name != "lo" && !slices.ContainsFunc(p.Docker.Bridges, func(b *docker.Bridge) bool { return b.Name == name }) {
-			classes = append(classes, c)
+	ssh := sp.Value(packet.FieldProto, packet.TCP).Intersect(sp.Value(packet.FieldDPort, uint64(port))).Intersect(sp.Value(packet.FieldFragment, 0))
+	// Of all that strangers may send only this is followed, so that it is cheap on the largest dump.
+	asked := v.strangers().Intersect(ssh).Intersect(v.Symbolic().ToHost())
+	flow := v.Symbolic().Receive(asked)
+	in := sp.None()
+	for _, part := range flow.Delivered {
+		if !part.DNAT {
+			in = in.Union(part.Set.Intersect(ssh))
 		}
 	}
-	start := v.opening().Intersect(sp.Classes(packet.FieldIn, classes)).Intersect(v.Symbolic().ToHost()).Intersect(sp.Value(packet.FieldProto, packet.TCP))
-	return v.Symbolic().Inward(start.Minus(v.loopback(packet.FieldDst)))
-}
-
-// sshAnswers says whether somebody may get through to sshd, or nothing certain can be said.
-func (p *Pass) sshAnswers(v *View, comers *netfilter.Flow) bool {
-	in := v.passed(comers, p.sshConnections(v))
 	if v.Undecided() {
-		return true
+		return nil
 	}
-	if in.IsEmpty() {
-		return p.elsewhere(v, comers)
+	if !in.IsEmpty() {
+		return p.sshUnanswered(v, in, port, known)
 	}
-	return p.muted(v, in) == nil
+	if v.opensInside(p, ssh) {
+		return nil
+	}
+	if f := p.sshTaken(v, flow, port, known); f != nil {
+		return f
+	}
+	return p.sshDropped(v, asked, port, known)
 }
 
-// elsewhere says that nothing tells that ssh is wanted on port 22: sshd may listen on another port, one that the rules let people come to
-// and that is not a well-known service's; or the host is no server at all, and offers nothing.
-func (p *Pass) elsewhere(v *View, comers *netfilter.Flow) bool {
-	if _, known := p.sshPorts(); known {
-		return false
+// opensInside says whether requests come in by a bridge that is not Docker's: on a router it may be the local network.
+func (v *View) opensInside(p *Pass, ssh packet.Set) bool {
+	bridges := v.InsideIfaces(packet.FieldIn)
+	for _, b := range p.Docker.Bridges {
+		bridges = bridges.Minus(v.Symbolic().Iface(packet.FieldIn, b.Name))
 	}
-	open := v.Accepted(comers).Ranges(packet.FieldDPort)
-	for _, r := range open {
-		for port := r[0]; port <= r[1]; port++ {
-			if !slices.Contains([]uint64{25, 53, 80, 110, 143, 443, 465, 587, 993, 995}, port) {
-				return true
+	start := v.opening().Intersect(ssh).Intersect(bridges).Intersect(v.Symbolic().ToHost())
+	return !start.IsEmpty() && len(v.Symbolic().Receive(start).Delivered) > 0
+}
+
+// sshDropped reports that every request is dropped.
+func (p *Pass) sshDropped(v *View, asked packet.Set, port uint16, known bool) *Finding {
+	if asked.IsEmpty() {
+		return nil
+	}
+	var meant *ruleset.Rule
+	for _, rs := range v.Sets {
+		if r := sshRule(rs, port); r != nil {
+			meant = r
+		}
+	}
+	if meant == nil && !known && v.opensOtherTCP(port) {
+		// sshd may well listen on one of those.
+		return nil
+	}
+	proof := v.Prove(asked, fmt.Sprintf("an SSH connection to port %d of this host", port), func(t *netfilter.Trace) bool {
+		return Denied()(t) && !namesAddress(t.Decided.Rule)
+	})
+	if proof == nil {
+		return nil
+	}
+	step := proof.Trace.Decided
+	f := p.atStep(step, "Nobody can open an SSH connection to port %d of this host: %s %s it, whoever asks.", port, denier(step), deniesIt(step))
+	f.Identity = fmt.Sprintf("ssh %d", port)
+	f.Subjects = append(f.Subjects, sshSubject(port))
+	f.Proof = proof
+	if meant != nil && meant != step.Rule {
+		f.Related = append(f.Related, p.See(meant, "names the port, but lets no new connection in"))
+		f.Subjects = append(f.Subjects, RuleSubject(meant))
+	}
+	f.detail("A session that is open already stays, as long as answers and ESTABLISHED packets pass: try a second one before the first is closed.")
+	if !known {
+		f.Possible = true
+		f.Assumptions = append(f.Assumptions, fmt.Sprintf("sshd listens on port %d", port))
+		switch {
+		case meant == nil && p.Host.Live:
+			// Whoever took the dump has another way in.
+			f.Severity = Info
+		case meant == nil:
+			f.Severity = High
+		}
+	}
+	f.restsOnEmpty(step)
+	p.helpSSH(v, f, step, port)
+	return f
+}
+
+func sshSubject(port uint16) string { return fmt.Sprintf("host port %d/tcp", port) }
+
+// helpSSH gives the command that lets SSH in: from where the operator said, or for him to narrow down.
+func (p *Pass) helpSSH(v *View, f *Finding, step *netfilter.Step, port uint16) {
+	f.Help.Text = "Let new connections to sshd in before the deny, best from the networks only from which it is administered. Keep a session open, or use iptables-apply, while the rules change."
+	spec := fmt.Sprintf("-p tcp -m tcp --dport %d -m conntrack --ctstate NEW -j ACCEPT", port)
+	var sources []netip.Prefix
+	for _, t := range p.Host.Settings.Trusted {
+		if t.Addr().Is6() == v.V6() {
+			sources = append(sources, t)
+		}
+	}
+	if len(sources) == 0 {
+		f.Help.Commands = v.letPast(step, spec)
+		return
+	}
+	for _, s := range sources {
+		f.Help.Commands = append(f.Help.Commands, v.letPast(step, "-s "+s.String()+" "+spec)...)
+	}
+}
+
+var namesSSH = regexp.MustCompile(`(?i)\bssh`)
+
+// sshRule finds a rule of INPUT's or OUTPUT's that is about sshd on the port: one that lets requests in or answers out, dead or too narrow as it
+// may be, from which it is known that sshd is meant to be reached.
+func sshRule(rs *ruleset.Ruleset, port uint16) *ruleset.Rule {
+	t := rs.Table("filter")
+	if t == nil {
+		return nil
+	}
+	for _, c := range t.Chains {
+		hooks := Hooks(c)
+		in, out := slices.Contains(hooks, "INPUT"), slices.Contains(hooks, "OUTPUT")
+		for _, r := range c.Rules {
+			if classOf(r) == denies {
+				continue
+			}
+			if in && namesSSH.MatchString(r.Comment()) {
+				return r
+			}
+			for _, m := range r.Matches {
+				ports, ok := m.(*ruleset.Ports)
+				if !ok || ports.Not || !(in && ports.Dir == ruleset.Dst || out && ports.Dir == ruleset.Src) {
+					continue
+				}
+				for _, span := range ports.Ranges {
+					if span.Lo <= port && port <= span.Hi && span.Hi-span.Lo < 16 {
+						return r
+					}
+				}
 			}
 		}
 	}
-	return len(open) == 0 && !slices.ContainsFunc(p.UserRules(v), namesSSH)
+	return nil
 }
 
-// namesSSH says that a rule asks for port 22.
-func namesSSH(r *ruleset.Rule) bool {
-	ports, ok := ruleset.MatchOf[*ruleset.Ports](r)
-	return ok && !ports.Not && slices.ContainsFunc(ports.Ranges, func(x ruleset.PortRange) bool { return x.Lo == 22 && x.Hi == 22 })
+// opensOtherTCP says whether somebody outside may open a TCP connection to another port of the host that is none of the well-known services, so that sshd
+// may listen there.
+func (v *View) opensOtherTCP(port uint16) bool {
+	sp := v.Space()
+	rest := sp.Value(packet.FieldProto, packet.TCP).Intersect(sp.Value(packet.FieldFragment, 0)).Minus(v.wellKnown()).Minus(sp.Value(packet.FieldDPort, uint64(port)))
+	return v.hostPolicy().allowed.Overlaps(rest)
 }
 
-// muted gives the proof that sshd's answers never leave the host; nil where they do.
-func (p *Pass) muted(v *View, in packet.Set) *netfilter.Connection {
-	m, ok := in.Pick(nil)
-	if !ok {
-		return nil
+// wellKnown are the packets to ports on which something other than sshd is known to listen.
+func (v *View) wellKnown() packet.Set {
+	sp := v.Space()
+	set := sp.None()
+	for _, port := range [...]uint64{20, 21, 25, 53, 80, 110, 111, 113, 123, 139, 143, 389, 443, 445, 465, 514, 587, 631, 636, 853, 873, 993, 995, 1194, 2049, 2375, 2376, 2377, 3000, 3128, 3306, 3389, 5432, 5900, 6379, 6443, 7946, 8000, 8080, 8443, 9000, 9090, 9100, 10000, 10250, 27017} {
+		set = set.Union(sp.Value(packet.FieldDPort, port))
 	}
-	c := v.Net.Connect(Received(m), netfilter.TraceOptions{})
-	if c.Request.Verdict != netfilter.Accept || c.Request.Path != netfilter.PathInput || c.Result != netfilter.Silent || c.Reply == nil || c.Reply.Decided == nil {
-		return nil
-	}
-	return c
+	return set
 }
 
-// lockedOut reports who drops ssh connections, or the answers to them.
-func (p *Pass) lockedOut(v *View, comers *netfilter.Flow) {
-	ports, known := p.sshPorts()
-	wanted := p.sshConnections(v)
-	assume := func(f *Finding) {
+// sshTaken reports that nat sends every request to the port elsewhere.
+func (p *Pass) sshTaken(v *View, flow *netfilter.Flow, port uint16, known bool) *Finding {
+	forwards, _ := v.forwardRules()
+	for _, fw := range forwards {
+		if fw.pub != nil && !known || p.Docker.Owner(fw.rule) == docker.Docker && !known {
+			// Docker binds the port itself: sshd cannot be on it.
+			continue
+		}
+		taken := onWire(flow.Hits(fw.rule))
+		if taken.IsEmpty() || !known && v.opensOtherTCP(port) || !wide(taken) {
+			continue
+		}
+		proof := v.Prove(taken, fmt.Sprintf("an SSH connection to port %d of this host", port), Matched(fw.rule))
+		if proof == nil || proof.Trace.Out.Dst == proof.Trace.In.Dst {
+			continue
+		}
+		f := p.At(fw.rule, "Connections to port %d of this host do not come to sshd: %s sends them to %s.", port, Place(fw.rule), fw.target())
+		f.Severity = High
+		f.Identity = fmt.Sprintf("ssh %d taken", port)
+		f.Subjects = append(f.Subjects, fw.subjects()...)
+		f.Subjects = append(f.Subjects, sshSubject(port))
+		f.Proof = proof
 		if !known {
 			f.Possible = true
-			f.Assumptions = append(f.Assumptions, "sshd listens on port 22, and ssh is how the host is managed")
+			f.Assumptions = append(f.Assumptions, fmt.Sprintf("sshd listens on port %d", port))
 		}
+		f.Help.Text = fmt.Sprintf("Forward another port of the host, or only what is addressed to another of its addresses (-d), or move sshd away from port %d first.", port)
+		return f
 	}
-	if in := v.passed(comers, wanted); !in.IsEmpty() {
-		c := p.muted(v, in)
-		if c == nil {
-			return
+	return nil
+}
+
+// sshUnanswered reports that requests come in but the answers are dropped, for every source that was tried.
+func (p *Pass) sshUnanswered(v *View, in packet.Set, port uint16, known bool) *Finding {
+	title := fmt.Sprintf("the answer of sshd on port %d", port)
+	var found *Proof
+	rest := in
+	for range 4 {
+		request := v.Prove(rest, "", Ends(netfilter.Accept))
+		if request == nil {
+			break
 		}
-		f := p.atStep(c.Reply, "Nobody can log in by ssh: connections to %s come in, but the answers never leave the host.", portWord(ports))
-		f.Proof = &Proof{Title: "sshd's answer to a connection that INPUT lets in", Trace: c.Reply, Outcome: Outcome(c.Reply)}
-		f.Identity = "ssh answers"
-		f.Help.Text = "Let the answers of established connections leave."
-		if out := v.filters("OUTPUT"); out != nil {
-			f.Help.Commands = []string{v.Insert(out, 1, "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT")}
-			f.Help.Fix = SafeFix
+		proof := v.ProveReply(request.Trace.In, title, deniedIn(netfilter.Output))
+		if proof == nil {
+			return nil
 		}
-		p.Report(f)
-		return
-	}
-	loss, ok := largestLoss(comers, wanted)
-	if !ok {
-		return
-	}
-	proof := v.Prove(loss.Set.Intersect(wanted), "a new ssh connection", Ends(netfilter.Drop, netfilter.Reject))
-	if proof == nil || v.Undecided() {
-		return
-	}
-	f := p.atLoss(loss, "Nobody can log in by ssh: %s drops every new connection to %s.", placeOfLoss(loss), portWord(ports))
-	f.Proof = proof
-	f.Identity = "ssh"
-	f.Detail = "Sessions that are open go on as long as the rules accept ESTABLISHED packets, which hides the mistake until they end."
-	f.Help.Text = "Accept new connections to " + portWord(ports) + " from where you manage the host, above what drops them."
-	assume(f)
-	if l := loss.Rule; l != nil && p.IsUser(l) || l == nil {
-		in := v.filters("INPUT")
-		for _, n := range ports {
-			f.Help.Commands = append(f.Help.Commands, v.Insert(in, 1, "-p tcp -m tcp --dport "+portNumber(n)+" -m conntrack --ctstate NEW -j ACCEPT"))
+		if found == nil {
+			found = proof
 		}
-		f.Help.Fix = UnsafeFix
+		// Another client, on another interface if there is one.
+		from := v.Space().Addr(packet.FieldSrc, request.Trace.In.Src)
+		rest = rest.Minus(from)
 	}
-	p.Report(f)
+	if found == nil {
+		return nil
+	}
+	step := found.Trace.Decided
+	f := p.atStep(step, "No SSH connection to port %d of this host gets an answer: %s %s what sshd sends back.", port, denier(step), deniesIt(step))
+	f.Identity = fmt.Sprintf("ssh %d answers", port)
+	f.Subjects = append(f.Subjects, sshSubject(port))
+	f.Proof = found
+	if !known {
+		f.Possible = true
+		f.Assumptions = append(f.Assumptions, fmt.Sprintf("sshd listens on port %d", port))
+	}
+	f.Help.Text = "Let the answers of established connections out, before anything else in OUTPUT."
+	if c, _ := v.hookPlace(step); c != nil && c.Table.Name == "filter" {
+		f.Help.Commands = []string{v.Insert(c, 1, "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT")}
+	}
+	return f
 }

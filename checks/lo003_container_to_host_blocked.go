@@ -1,112 +1,176 @@
 package checks
 
 import (
+	"fmt"
 	"net/netip"
-	"slices"
 
 	"github.com/dfwlint/dfwlint/docker"
 	"github.com/dfwlint/dfwlint/netfilter"
 	"github.com/dfwlint/dfwlint/packet"
-	"github.com/dfwlint/dfwlint/ruleset"
 )
 
-// lo003 finds published ports that work from everywhere but from the host's own containers.
+// lo003 finds host firewalls that containers cannot get through to what the host offers.
 func lo003() *Check {
 	return &Check{
-		ID: "LO003", Name: "container-to-host-blocked", Severity: Medium, Precision: MediumPrecision,
-		Tags: []string{"reliability", "docker"}, Since: "0.1.0", Structural: true, Run: runLO003,
+		ID: "LO003", Name: "container-to-host-blocked", Severity: Medium, Precision: HighPrecision,
+		Tags: []string{"docker", "availability"}, Since: "0.1.0", Run: runLO003,
 	}
 }
 
 func runLO003(p *Pass) {
 	for _, v := range p.Views {
-		if v.filters("INPUT") != nil && p.Docker.HasDocker {
-			p.fromContainers(v)
+		if p.Docker.InContainer || !v.whole() {
+			continue
+		}
+		for _, b := range p.blockedCalls(v) {
+			p.reportBlockedCalls(v, b)
 		}
 	}
 }
 
-// fromContainers reports the published ports that a container asks for at the host's address in vain. Between its own networks Docker leaves such
-// packets to its userland proxy, so that they come to INPUT.
-func (p *Pass) fromContainers(v *View) {
-	host, sure := v.Net.Env.HostAddr(v.Net.Env.Outside[0])
-	var ports []string
-	var first *netfilter.Trace
+// A call is a connection that a container opens to the host.
+type call struct {
+	bridge string
+	to     netip.AddrPort
+	proto  uint8
+	// pub is the published port that is asked for; nil for a program that listens on the host.
+	pub   *docker.Published
+	who   string
+	proof *Proof
+}
+
+// callsTried bounds how many bridges, and how many ports of each, are tried.
+const callsTried = 12
+
+// blockedCalls tries what containers may ask of the host: published ports by the host's address, and what is known to listen. It gives those
+// that INPUT denies, by what denies them.
+func (p *Pass) blockedCalls(v *View) [][]call {
+	var order []string
+	by := map[string][]call{}
+	tried := 0
+	for _, b := range p.Docker.Bridges {
+		src, ok := v.containerAddr(b.Name)
+		if !ok || b.Internal || b.Stale {
+			continue
+		}
+		if tried++; tried > callsTried {
+			break
+		}
+		for _, c := range p.callsOf(v, b, src) {
+			title := "a connection of a container on " + b.Name + " to the host"
+			c.proof = v.proveAt(dial(b.Name, src, c.to.Addr(), c.proto, c.to.Port()), title, deniedIn(netfilter.Input), c.to.Addr())
+			if c.proof == nil || specific(c.proof.Trace.Decided.Rule) {
+				// What is denied in particular is denied on purpose.
+				continue
+			}
+			key := denier(c.proof.Trace.Decided)
+			if by[key] == nil {
+				order = append(order, key)
+			}
+			by[key] = append(by[key], c)
+		}
+	}
+	var out [][]call
+	for _, k := range order {
+		out = append(out, by[k])
+	}
+	return out
+}
+
+// callsOf are the connections that containers of a bridge may want to open to the host.
+func (p *Pass) callsOf(v *View, b *docker.Bridge, src netip.Addr) []call {
+	host, _ := v.Net.Env.HostAddr(v.Net.Env.Outside[0])
+	var out []call
 	for _, pub := range p.Docker.Published {
-		if pub.V6 != v.V6() || pub.HostIP.IsLoopback() || len(ports) > handful {
+		if pub.V6 != v.V6() || len(out) == callsTried || pub.HostIP.IsValid() && pub.HostIP.IsLoopback() || pub.Swarm {
 			continue
 		}
 		to := host
 		if pub.HostIP.IsValid() {
 			to = pub.HostIP
 		}
-		if t := p.asks(v, pub, to); t != nil {
-			ports = append(ports, PortName(pub))
-			if first == nil {
-				first = t
-			}
+		out = append(out, call{bridge: b.Name, to: netip.AddrPortFrom(to, pub.HostPort.Lo), proto: pub.Proto, pub: pub})
+	}
+	gateway, ok := v.gatewayOf(b.Name)
+	if p.Host.Facts == nil || !ok {
+		return out
+	}
+	for _, l := range p.Host.Facts.Listeners {
+		proto, err := packet.ParseProto(l.Proto)
+		if err != nil || l.Process == "docker-proxy" || l.Process == "sshd" || len(out) >= 2*callsTried || !l.Hears(gateway, b.Name) {
+			continue
+		}
+		out = append(out, call{bridge: b.Name, to: netip.AddrPortFrom(gateway, l.Port), proto: proto, who: l.Process})
+	}
+	return out
+}
+
+// gatewayOf is the host's address on a bridge.
+func (v *View) gatewayOf(iface string) (netip.Addr, bool) {
+	for _, s := range v.Net.Env.SubnetsBehind(iface) {
+		if s.Addr().Is6() == v.V6() && !s.IsSingleIP() {
+			return v.Net.Env.NetworkGateway(s), true
 		}
 	}
-	if first == nil {
-		return
+	return netip.Addr{}, false
+}
+
+// reportBlockedCalls makes one finding of all that one rule or policy denies.
+func (p *Pass) reportBlockedCalls(v *View, calls []call) {
+	first := calls[0]
+	step := first.proof.Trace.Decided
+	var what []string
+	seen := map[string]bool{}
+	published := false
+	for _, c := range calls {
+		name := fmt.Sprintf("port %d/%s", c.to.Port(), packet.ProtoName(c.proto))
+		if c.who != "" {
+			name += " (" + c.who + ")"
+		}
+		if !seen[name] {
+			seen[name] = true
+			what = append(what, name)
+		}
+		published = published || c.pub != nil
 	}
-	more := ""
-	if len(ports) > handful {
-		ports, more = ports[:handful], " and others"
+	kind := "Containers cannot reach what listens on the host"
+	if published {
+		kind = "Containers cannot reach published ports by the host's own address"
 	}
-	f := p.atStep(first, "Containers cannot reach published %s%s by the host's address: %s drops what they send to the host, and the connection %s.",
-		List(ports), more, placeOfLoss(netfilter.Loss{Rule: first.Decided.Rule, Chain: first.Decided.Chain}), symptom(first))
+	f := p.atStep(step, "%s: %s %s their connections to %s.", kind, denier(step), deniesIt(step), List(firstFew(what, 4)))
 	f.Identity = "containers to host"
-	// Keeping containers off the host can be meant; where INPUT lets others come to the port it is not.
-	if f.Severity = Low; p.opensPort(v, first.In.DPort) {
-		f.Severity = Medium
+	f.Proof = first.proof
+	symptom := "a timeout"
+	if first.proof.Trace.Verdict == netfilter.Reject {
+		symptom = "\"Connection refused\" or \"No route to host\""
 	}
-	f.Proof = &Proof{Title: "a container's connection to the port at the host's address", Trace: first, Outcome: Outcome(first)}
-	if !sure {
-		first.Assumptions = append(first.Assumptions, host.String()+" stands for an address of the host")
+	f.Detail = fmt.Sprintf("From outside the ports may well answer: only containers see %s. Between containers of one network the container's name and port need no rule of the host's.", symptom)
+	if step.Rule == nil || p.generated(step.Rule) {
+		// A closed policy, or a default of ufw's or firewalld's, keeps containers out as well as anybody else: that is as often meant as not.
+		f.Severity = Low
 	}
-	f.Help.Text = "From outside the ports work, since DNAT takes those packets past INPUT. If containers are meant to use the host's address, let the bridge in; otherwise let them talk to each other over a network of their own, by name."
-	in := v.filters("INPUT")
-	f.Help.Commands = []string{v.Insert(in, 1, "-i "+first.In.In+" -p tcp -m tcp --dport "+portNumber(first.In.DPort)+" -j ACCEPT")}
-	f.Help.Fix = UnsafeFix
+	if !published {
+		f.Severity = Info
+		f.Detail = fmt.Sprintf("Containers see %s. That is right where they are not meant to use the host.", symptom)
+	}
+	for i, c := range calls {
+		if c.pub != nil && i < 4 && c.pub.DNAT != nil && !seen["see "+PortName(c.pub)] {
+			seen["see "+PortName(c.pub)] = true
+			f.Related = append(f.Related, p.See(c.pub.DNAT, "Docker forwards the port only for what does not come from the container's own bridge"))
+		}
+	}
+	f.Help.Text = "Let the containers of the network that needs it in, before the deny. Or let them use the container's name and port in a common network, which needs no way by the host."
+	done := map[string]bool{}
+	for _, c := range calls {
+		proto := packet.ProtoName(c.proto)
+		spec := fmt.Sprintf("-i %s -p %s -m %s --dport %d -j ACCEPT", c.bridge, proto, proto, c.to.Port())
+		if !done[spec] && len(f.Help.Commands) < handful {
+			done[spec] = true
+			f.Help.Commands = append(f.Help.Commands, v.letPast(step, spec)...)
+		}
+	}
+	if len(f.Help.Commands) > 0 {
+		f.Help.Fix = UnsafeFix
+	}
 	p.Report(f)
-}
-
-// opensPort says whether a person's rule of INPUT names the port and accepts.
-func (p *Pass) opensPort(v *View, port uint16) bool {
-	return slices.ContainsFunc(p.UserRules(v), func(r *ruleset.Rule) bool {
-		ports, ok := ruleset.MatchOf[*ruleset.Ports](r)
-		return ok && classOf(r) == allows && ports.Dir == ruleset.Dst && !ports.Not && slices.Contains(Hooks(r.Chain), "INPUT") &&
-			slices.ContainsFunc(ports.Ranges, func(x ruleset.PortRange) bool { return x.Lo <= port && port <= x.Hi })
-	})
-}
-
-// asks sends a connection to a published port from a container on every bridge, and gives the trace of the first one that INPUT drops.
-func (p *Pass) asks(v *View, pub *docker.Published, to netip.Addr) *netfilter.Trace {
-	for i, b := range p.Docker.Bridges {
-		if b.Stale || b.Internal || i >= handful {
-			continue
-		}
-		n := slices.IndexFunc(b.Subnets, func(s netip.Prefix) bool { return s.Addr().Is6() == v.V6() })
-		if n < 0 {
-			continue
-		}
-		q := packet.Packet{In: b.Name, Src: spareIn(b.Subnets[n]), Dst: to, Proto: pub.Proto, SPort: 40000, DPort: pub.HostPort.Lo, TTL: 64, Length: 60}
-		if q.Proto == packet.TCP {
-			q.TCPFlags = packet.FlagSYN
-		}
-		if t := v.Net.Trace(q, netfilter.TraceOptions{Locals: map[netip.Addr]bool{to: true}}); droppedIn(netfilter.Input)(t) && t.Decided.Chain.Table.Name == "filter" {
-			return t
-		}
-	}
-	return nil
-}
-
-// spareIn is an address of a network that a container may have: the tenth.
-func spareIn(p netip.Prefix) netip.Addr {
-	a := p.Masked().Addr()
-	for range 10 {
-		a = a.Next()
-	}
-	return a
 }

@@ -1,98 +1,214 @@
 package checks
 
 import (
+	"fmt"
+	"net/netip"
+
 	"github.com/dfwlint/dfwlint/netfilter"
 	"github.com/dfwlint/dfwlint/packet"
+	"github.com/dfwlint/dfwlint/ruleset"
 )
 
-// lo004 finds hosts that cannot reach their own containers, or resolve a name.
+// lo004 finds OUTPUT rules that cut the host off from its containers, or from names and images.
 func lo004() *Check {
 	return &Check{
-		ID: "LO004", Name: "output-drop-breaks-host", Severity: High, Precision: MediumPrecision,
-		Tags: []string{"reliability", "lockout", "docker"}, Since: "0.1.0", Run: runLO004,
+		ID: "LO004", Name: "output-drop-breaks-host", Severity: High, Precision: HighPrecision,
+		Tags: []string{"docker", "lockout", "availability"}, Since: "0.1.0", Run: runLO004,
 	}
 }
 
 func runLO004(p *Pass) {
 	for _, v := range p.Views {
-		if v.filters("OUTPUT") != nil {
-			p.outgoing(v)
+		if !p.Docker.InContainer && v.whole() && !(v.V6() && v.closedToStrangers()) {
+			p.hostCutOff(v)
 		}
 	}
 }
 
-// outgoing reports what the rules of OUTPUT keep the host from: all of its containers, or all name servers. Where anything of it passes, the
-// rules were written with care.
-func (p *Pass) outgoing(v *View) {
-	s, sp := v.Symbolic(), v.Space()
-	start := v.ownOpening().Intersect(sp.Value(packet.FieldDstType, packet.AddrUnicast))
-	away := start.Intersect(s.ByOutside()).Minus(s.ToInside())
-	tcp, udp := sp.Value(packet.FieldProto, packet.TCP), sp.Value(packet.FieldProto, packet.UDP)
-	port := func(n uint64) packet.Set { return sp.Value(packet.FieldDPort, n) }
-	flow := s.Outward(start)
-	if v.Undecided() || len(flow.Losses()) == 0 {
-		return
-	}
-	var lost []string
-	all := sp.None()
-	for _, want := range []struct {
-		what string
-		set  packet.Set
-	}{
-		{"its own containers", v.toBridges(start).Intersect(tcp)},
-		{"any name server", away.Intersect(tcp.Union(udp)).Intersect(port(53).Union(port(853)))},
-		{"registries and other sites over HTTPS", away.Intersect(tcp).Intersect(port(443))},
-	} {
-		if !want.set.IsEmpty() && v.passed(flow, want.set).IsEmpty() {
-			lost = append(lost, want.what)
-			all = all.Union(want.set)
+// An errand is a connection that the host itself opens.
+type errand struct {
+	what  string
+	proof *Proof
+	spec  string
+}
+
+// hostCutOff reports what OUTPUT keeps the host from: the containers of each bridge, and where nothing of the kind is allowed either, name servers
+// and web servers.
+func (p *Pass) hostCutOff(v *View) {
+	var lost []errand
+	containers := 0
+	tried := 0
+	for _, b := range p.Docker.Bridges {
+		to, port, ok := p.serviceOn(v, b.Name)
+		if !ok || b.Stale {
+			continue
 		}
+		if tried++; tried > callsTried {
+			break
+		}
+		proof := v.proveAt(v.hostDials(to, packet.TCP, port), "a connection of the host to a container on "+b.Name, deniedIn(netfilter.Output))
+		if proof == nil || specific(proof.Trace.Decided.Rule) {
+			continue
+		}
+		containers++
+		lost = append(lost, errand{what: "containers on " + b.Name, proof: proof, spec: "-o " + b.Name + " -j ACCEPT"})
 	}
-	// A host that may not reach web servers but resolves names is closed on purpose.
-	if len(lost) == 0 || lost[0] == "registries and other sites over HTTPS" {
+	if tried > 0 && containers < tried {
+		// Some networks are open to the host: that the others are not is a choice.
+		lost, containers = nil, 0
+	}
+	lost = append(lost, v.beyond()...)
+	if len(lost) == 0 || !p.Docker.HasDocker && containers == 0 && tried == 0 && len(lost) < 2 {
 		return
 	}
-	loss, ok := largestLoss(flow, all)
-	if !ok {
-		return
+	step := lost[0].proof.Trace.Decided
+	var what []string
+	for _, e := range lost {
+		what = append(what, e.what)
 	}
-	proof := v.Prove(loss.Set.Intersect(all), "a connection that the host itself opens", droppedIn(netfilter.Output))
-	if proof == nil || v.Undecided() {
-		return
+	f := p.atStep(step, "The host cannot open connections to %s: %s %s them.", List(firstFew(what, 4)), denier(step), deniesIt(step))
+	f.Identity = "output " + v.Family()
+	f.restsOnEmpty(step)
+	f.Proof = lost[0].proof
+	f.Detail = "Programs on the host see \"Operation not permitted\". What comes from containers or from outside to published ports does not pass OUTPUT."
+	if containers == 0 {
+		f.Severity = Medium
+		f.Detail = "Programs on the host see \"Operation not permitted\", and docker pull fails. What comes from containers does not pass OUTPUT."
 	}
-	f := p.atLoss(loss, "The host cannot reach %s: %s drops what it sends.", List(lost), placeOfLoss(loss))
-	f.Proof = proof
-	f.Identity = "output"
-	f.Help.Text = "Let the host answer, resolve names and reach its containers. What the host itself may open to the Internet beyond that is a choice."
-	rs := v.rulesOf(loss.Chain)
-	if c := rs.Chain("filter", "OUTPUT"); c != nil {
-		f.Help.Fix = UnsafeFix
-		for i, b := range p.Docker.Bridges {
-			if i < handful && !b.Stale && lost[0] == "its own containers" {
-				f.Help.Commands = append(f.Help.Commands, v.Insert(c, 1, "-o "+b.Name+" -j ACCEPT"))
+	f.Help.Text = "Let the host open what it needs, and let answers out first."
+	if c, _ := v.hookPlace(step); c != nil && c.Table.Name == "filter" {
+		for i, e := range lost {
+			if i < handful {
+				f.Help.Commands = append(f.Help.Commands, v.letPast(step, e.spec)...)
 			}
 		}
-		if lost[len(lost)-1] != "its own containers" {
-			f.Help.Commands = append(f.Help.Commands, v.Insert(c, 1, "-p udp -m udp --dport 53 -j ACCEPT"), v.Insert(c, 1, "-p tcp -m multiport --dports 53,443 -j ACCEPT"))
-		}
-		f.Help.Commands = append(f.Help.Commands, v.Insert(c, 1, "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT"))
+		f.Help.Fix = UnsafeFix
 	}
 	p.Report(f)
 }
 
-// toBridges are the packets of a set to the containers' networks, out on their bridges.
-func (v *View) toBridges(set packet.Set) packet.Set {
-	sp := v.Space()
-	out := sp.None()
-	for _, b := range v.docker.Bridges {
-		if b.Stale {
+// serviceOn is where a container on a bridge offers something.
+func (p *Pass) serviceOn(v *View, bridge string) (to netip.Addr, port uint16, ok bool) {
+	for _, pub := range p.Docker.Published {
+		if pub.V6 == v.V6() && pub.Bridge != nil && pub.Bridge.Name == bridge && pub.Proto == packet.TCP {
+			return pub.ContainerIP, pub.ContainerPort, true
+		}
+	}
+	to, ok = v.containerAddr(bridge)
+	return to, v.unnamedPort(), ok
+}
+
+// specific says whether a rule denies something in particular: an address, a port or a user, so that it is meant.
+func specific(r *ruleset.Rule) bool {
+	if r == nil {
+		return false
+	}
+	for _, m := range r.Matches {
+		switch m := m.(type) {
+		case *ruleset.Addr:
+			if !m.Not {
+				return true
+			}
+		case *ruleset.Iface:
+			if !m.Not {
+				return true
+			}
+		case *ruleset.Ports, *ruleset.Owner, *ruleset.Set, *ruleset.Mark, *ruleset.Opaque, *ruleset.IPRange, *ruleset.CTPort, *ruleset.CTAddr:
+			return true
+		}
+	}
+	return false
+}
+
+// beyond is what of name servers and web servers the host cannot reach. An OUTPUT that lets either pass to some addresses, or that lets only
+// some programs out, is meant so.
+func (v *View) beyond() []errand {
+	to, _ := v.farAway()
+	var lost []errand
+	for _, e := range [...]struct {
+		what  string
+		proto uint8
+		port  uint16
+	}{{"name servers", packet.UDP, 53}, {"web servers and registries", packet.TCP, 443}} {
+		proof := v.proveAt(v.hostDials(to, e.proto, e.port), "a connection of the host to "+to.String(), deniedIn(netfilter.Output))
+		if proof == nil || specific(proof.Trace.Decided.Rule) || v.letsOut(e.port) {
 			continue
 		}
-		for _, net := range b.Subnets {
-			if net.Addr().Is6() == v.V6() {
-				out = out.Union(set.Intersect(sp.Prefix(packet.FieldDst, net)).Intersect(v.Symbolic().Iface(packet.FieldOut, b.Name)))
+		name := packet.ProtoName(e.proto)
+		lost = append(lost, errand{what: e.what, proof: proof, spec: fmt.Sprintf("-p %s -m %s --dport %d -j ACCEPT", name, name, e.port)})
+	}
+	return lost
+}
+
+// farAway is an address outside that no rule names.
+func (v *View) farAway() (netip.Addr, bool) {
+	a := v.stranger()
+	_, inside := v.Net.Env.SubnetOf(a)
+	return a, !inside
+}
+
+// letsOut says whether some rule of OUTPUT lets new connections to a port pass, to whomever, or everything to some addresses or for some users.
+func (v *View) letsOut(port uint16) bool {
+	for _, rs := range v.Sets {
+		t := rs.Table("filter")
+		if t == nil {
+			continue
+		}
+		for _, c := range t.Chains {
+			for _, r := range c.Rules {
+				if classOf(r) == allows && outward(c) && mayOpen(r, port) {
+					return true
+				}
 			}
 		}
 	}
-	return out
+	return false
+}
+
+// outward says whether a chain is called from OUTPUT.
+func outward(c *ruleset.Chain) bool {
+	for _, h := range Hooks(c) {
+		if h == "OUTPUT" {
+			return true
+		}
+	}
+	return false
+}
+
+// mayOpen says whether an accepting rule lets some new connections to a port out by an interface other than lo.
+func mayOpen(r *ruleset.Rule, port uint16) bool {
+	for _, m := range r.Matches {
+		switch m := m.(type) {
+		case *ruleset.CTState:
+			if (m.States&ruleset.StateNew != 0) == m.Not {
+				return false
+			}
+		case *ruleset.Iface:
+			if !m.In && !m.Not && m.Pattern.Name == "lo" {
+				return false
+			}
+		case *ruleset.Addr:
+			if !m.Not && m.Prefix.Addr().IsLoopback() {
+				return false
+			}
+		case *ruleset.ICMP:
+			return false
+		case *ruleset.Proto:
+			if !m.Not && m.Proto != packet.TCP && m.Proto != packet.UDP {
+				return false
+			}
+		case *ruleset.Ports:
+			if m.Dir == ruleset.Src && !m.Not {
+				return false
+			}
+			in := false
+			for _, span := range m.Ranges {
+				in = in || span.Lo <= port && port <= span.Hi
+			}
+			if in == m.Not {
+				return false
+			}
+		}
+	}
+	return true
 }

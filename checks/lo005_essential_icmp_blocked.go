@@ -1,113 +1,152 @@
 package checks
 
 import (
+	"fmt"
+	"net/netip"
+
 	"github.com/dfwlint/dfwlint/netfilter"
 	"github.com/dfwlint/dfwlint/packet"
 )
 
-// lo005 finds rules that drop the ICMP messages without which connections hang, or IPv6 does not work at all.
+// lo005 finds rules that drop the ICMP messages without which connections hang or IPv6 stops.
 func lo005() *Check {
 	return &Check{
 		ID: "LO005", Name: "essential-icmp-blocked", Severity: Medium, Precision: HighPrecision,
-		Tags: []string{"reliability"}, Since: "0.1.0", Run: runLO005,
+		Tags: []string{"lockout", "availability", "icmp"}, Since: "0.1.0", Run: runLO005,
 	}
 }
 
 func runLO005(p *Pass) {
 	for _, v := range p.Views {
-		if v.filters("INPUT") == nil {
+		if !v.whole() {
 			continue
 		}
-		p.tooBig(v)
 		if v.V6() {
-			p.neighbours(v)
+			p.neighboursBlocked(v)
 		}
+		p.tooBigBlocked(v)
 	}
 }
 
-// tooBig reports a host that drops the messages by which routers say that a packet was too big for their link (RFC 1191, RFC 8201). For conntrack
-// they are RELATED to the connection that they are about.
-func (p *Pass) tooBig(v *View) {
-	sp := v.Space()
-	what := sp.Value(packet.FieldProto, packet.ICMP).Intersect(sp.Value(packet.FieldICMPType, 3)).Intersect(sp.Value(packet.FieldICMPCode, 4))
-	name, spec := "ICMP \"fragmentation needed\"", "-p icmp -m icmp --icmp-type 3/4 -j ACCEPT"
-	if v.V6() {
-		what = sp.Value(packet.FieldProto, packet.ICMPv6).Intersect(sp.Value(packet.FieldICMPType, 2))
-		name, spec = "ICMPv6 \"packet too big\"", "-p ipv6-icmp -m icmp6 --icmpv6-type 2 -j ACCEPT"
+// tooBigBlocked reports that the host does not learn that its packets are too big for the way: ICMP type 3 code 4, ICMPv6 type 2. Conntrack
+// calls such a message RELATED (nf_conntrack_proto_icmp.c).
+func (p *Pass) tooBigBlocked(v *View) {
+	iface := v.Net.Env.Outside[0]
+	host, _ := v.Net.Env.HostAddr(iface)
+	far := v.stranger()
+	router := far.Next()
+	own := packet.Tuple{Src: host, Dst: far, Proto: packet.TCP, SPort: 40000, DPort: 443}
+	m := packet.Packet{
+		In: iface, Src: router, Dst: host, Proto: packet.ICMP, ICMPType: 3, ICMPCode: 4, TTL: 64, Length: 576,
+		State: packet.Related, Dir: packet.Reply, Orig: own, Reply: own.Reverse(), Status: packet.SeenReply | packet.Confirmed | packet.Assured,
 	}
-	start := v.message(what, packet.Related, packet.AddrLocal)
-	f := p.blocked(v, start, "The host never learns that its packets are too big for a link on the way: %s drops "+name+".", "a router's message about a connection of the host's")
-	if f == nil {
+	what, spec, name := "ICMP \"fragmentation needed\"", "-p icmp -m icmp --icmp-type 3/4 -j ACCEPT", "fragmentation needed"
+	if v.V6() {
+		m.Proto, m.ICMPType, m.ICMPCode, m.Length = packet.ICMPv6, 2, 0, 1280
+		what, spec, name = "ICMPv6 \"packet too big\"", "-p ipv6-icmp -m icmp6 --icmpv6-type 2 -j ACCEPT", "packet too big"
+	}
+	proof := v.proveAt(m, "the message of a router on the way of one of the host's connections", deniedIn(netfilter.Input), host)
+	if proof == nil || namesAddress(proof.Trace.Decided.Rule) {
 		return
 	}
-	f.Identity = "too big"
-	f.Detail = "Connections through tunnels, VPNs and overlay networks then open and hang as soon as much is sent."
-	f.Help.Text = "Accept RELATED packets together with ESTABLISHED ones, or the message itself."
-	if c := v.filters("INPUT"); f.Primary.Table == "filter" {
-		f.Help.Commands, f.Help.Fix = []string{v.Insert(c, 1, spec)}, SafeFix
+	if v.closedToStrangers() {
+		// The host takes part in no connection: nothing of it can hang.
+		return
+	}
+	step := proof.Trace.Decided
+	f := p.atStep(step, "%s for the host's own connections is dropped: by %s.", what, denier(step))
+	f.Identity = name
+	f.restsOnEmpty(step)
+	f.Proof = proof
+	if v.V6() {
+		f.Severity = High
+	}
+	f.Detail = "Connections over a way with a smaller MTU, such as a tunnel, are opened and then hang as soon as much is sent."
+	f.Help.Text = "Let related packets in, or at least this message."
+	f.Help.Commands = v.letPast(step, spec)
+	if len(f.Help.Commands) > 0 {
+		f.Help.Fix = SafeFix
 	}
 	p.Report(f)
 }
 
-// neighbours reports a host that drops neighbour discovery, which is to IPv6 what ARP is to IPv4 (RFC 4861). Conntrack does not track it
-// (nf_conntrack_proto_icmpv6.c).
-func (p *Pass) neighbours(v *View) {
-	sp := v.Space()
-	for _, m := range []struct {
-		kind uint64
-		name string
-	}{{135, "solicitations"}, {136, "advertisements"}} {
-		what := sp.Value(packet.FieldProto, packet.ICMPv6).Intersect(sp.Value(packet.FieldICMPType, m.kind)).Intersect(sp.Range(packet.FieldTTL, 255, 255))
-		start := v.message(what, packet.Untracked, packet.AddrLocal, packet.AddrMulticast)
-		f := p.blocked(v, start, "IPv6 stops working on the host's links: %s drops neighbour "+m.name+".", "a neighbour's message")
-		if f == nil {
-			continue
-		}
-		f.Severity = High
-		f.Identity = "neighbour discovery"
-		f.Help.Text = "Accept neighbour discovery with its hop limit of 255, which no router lets through from elsewhere."
-		if c := v.filters("INPUT"); f.Primary.Table == "filter" {
-			f.Help.Fix = SafeFix
-			for _, kind := range []string{"133", "134", "135", "136"} {
-				f.Help.Commands = append(f.Help.Commands, v.Insert(c, 1, "-p ipv6-icmp -m icmp6 --icmpv6-type "+kind+" -m hl --hl-eq 255 -j ACCEPT"))
-			}
-		}
-		p.Report(f)
+// closedToStrangers says whether the host gets no answers at all to what it opens itself, and lets nobody in: the family is switched off.
+func (v *View) closedToStrangers() bool {
+	iface := v.Net.Env.Outside[0]
+	host, _ := v.Net.Env.HostAddr(iface)
+	request := v.hostDials(v.stranger(), packet.TCP, 443)
+	request.Src = host
+	c := v.Net.Connect(request, netfilter.TraceOptions{Locals: map[netip.Addr]bool{host: true}})
+	if c.Result == netfilter.Answered || c.Result == netfilter.ResultUnknown {
+		return false
+	}
+	return v.hostPolicy().allowed.IsEmpty()
+}
+
+// neighboursBlocked reports that IPv6's neighbour discovery does not get through, without which no packet finds its way on the link. Conntrack does not
+// track these messages (nf_conntrack_proto_icmpv6.c), so that no RELATED or ESTABLISHED lets them pass.
+func (p *Pass) neighboursBlocked(v *View) {
+	if v.closedToStrangers() || v.Undecided() {
 		return
 	}
+	iface := v.Net.Env.Outside[0]
+	host, _ := v.Net.Env.HostAddr(iface)
+	peer := netip.MustParseAddr("fe80::1")
+	type message struct {
+		kind uint8
+		name string
+	}
+	messages := []message{{135, "neighbour solicitations"}, {136, "neighbour advertisements"}}
+	var names, hooks []string
+	var first *Proof
+	var commands []string
+	for _, hook := range []netfilter.Hook{netfilter.Input, netfilter.Output} {
+		lost := 0
+		for _, m := range messages {
+			in := packet.Packet{In: iface, Src: peer, Dst: host, Proto: packet.ICMPv6, ICMPType: m.kind, TTL: 255, Length: 72, State: packet.Untracked}
+			if hook == netfilter.Output {
+				in.In, in.Src, in.Dst = "", host, peer
+			}
+			proof := v.proveAt(in, "a message of neighbour discovery", deniedIn(hook), host)
+			if proof == nil || namesAddress(proof.Trace.Decided.Rule) || v.passesToGroup(in, hook) {
+				continue
+			}
+			lost++
+			if first == nil {
+				first = proof
+			}
+			if len(names) < lost {
+				names = append(names, m.name)
+			}
+			commands = append(commands, v.letPast(proof.Trace.Decided, fmt.Sprintf("-p ipv6-icmp -m icmp6 --icmpv6-type %d -m hl --hl-eq 255 -j ACCEPT", m.kind))...)
+		}
+		if lost > 0 {
+			hooks = append(hooks, hook.String())
+		}
+	}
+	if first == nil {
+		return
+	}
+	step := first.Trace.Decided
+	f := p.atStep(step, "%s drops IPv6 %s: without them the host loses its neighbours, the router among them.", List(hooks), List(names))
+	f.Identity = "neighbour discovery"
+	f.restsOnEmpty(step)
+	f.Severity = High
+	f.Proof = first
+	f.Detail = "Conntrack does not track them: a rule for RELATED,ESTABLISHED does not let them pass. They work as long as the neighbour cache is fresh, and then IPv6 stops."
+	f.Help.Text = "Let neighbour discovery pass, from the link only: its hop limit is 255. Hosts that learn their address from a router also need types 133 and 134."
+	f.Help.Commands = commands
+	if len(commands) > 0 {
+		f.Help.Fix = SafeFix
+	}
+	p.Report(f)
 }
 
-// message is what comes in from outside in a state of conntrack, to addresses of the kinds.
-func (v *View) message(what packet.Set, state packet.State, kinds ...uint8) packet.Set {
-	s, sp := v.Symbolic(), v.Space()
-	to := sp.None()
-	for _, k := range kinds {
-		to = to.Union(sp.Value(packet.FieldDstType, uint64(k)))
+// passesToGroup says whether the same message passes when it is addressed to a multicast group, as the first solicitation of a neighbour is.
+func (v *View) passesToGroup(m packet.Packet, hook netfilter.Hook) bool {
+	m.Dst = netip.MustParseAddr("ff02::1:ff00:1")
+	if m.ICMPType == 136 {
+		m.Dst = netip.MustParseAddr("ff02::1")
 	}
-	return s.FromOutside().Intersect(what).Intersect(to).
-		Intersect(sp.Value(packet.FieldSrcType, packet.AddrUnicast)).
-		Intersect(sp.Value(packet.FieldState, uint64(state))).
-		Intersect(sp.Value(packet.FieldFragment, 0)).
-		Intersect(sp.Value(packet.FieldMark, 0)).
-		Intersect(sp.Value(packet.FieldCTMark, 0)).
-		Intersect(sp.Value(packet.FieldStatus, 0))
-}
-
-// blocked begins a finding where INPUT lets nothing of a set pass; nil where anything may pass.
-func (p *Pass) blocked(v *View, start packet.Set, format, title string) *Finding {
-	flow := v.Symbolic().Inward(start)
-	if start.IsEmpty() || v.Undecided() || !v.Accepted(flow).IsEmpty() {
-		return nil
-	}
-	loss, ok := largestLoss(flow, start)
-	if !ok {
-		return nil
-	}
-	proof := v.Prove(loss.Set, title, droppedIn(netfilter.Input))
-	if proof == nil {
-		return nil
-	}
-	f := p.atLoss(loss, format, placeOfLoss(loss))
-	f.Proof = proof
-	return f
+	return v.proveAt(m, "", deniedIn(hook)) == nil
 }

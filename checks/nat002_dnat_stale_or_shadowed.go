@@ -2,171 +2,173 @@ package checks
 
 import (
 	"fmt"
-	"slices"
 
+	"github.com/dfwlint/dfwlint/docker"
 	"github.com/dfwlint/dfwlint/ruleset"
 )
 
-// nat002 finds port forwardings that lead to a container which is gone, or that another one stands before.
+// nat002 finds DNAT rules that an earlier one to another target takes everything from, and those whose target is gone.
 func nat002() *Check {
 	return &Check{
 		ID: "NAT002", Name: "dnat-stale-or-shadowed", Severity: High, Precision: HighPrecision,
-		Tags: []string{"reliability", "nat", "docker"}, Since: "0.1.0", Absorbs: []string{"NAT001", "ORD001", "ORD002", "DU010"}, Structural: true, Run: runNAT002,
+		Tags: []string{"docker", "nat", "availability"}, Since: "0.1.0", Absorbs: []string{"ORD001", "HY001"}, Run: runNAT002,
 	}
 }
 
 func runNAT002(p *Pass) {
 	for _, v := range p.Views {
-		for _, rs := range v.Sets {
-			nat := rs.Table("nat")
-			if nat == nil {
+		reported := map[*ruleset.Rule]bool{}
+		for _, t := range v.takenForwards() {
+			if by, ok := t.by.Target.(*ruleset.DNAT); ok && !sameTarget(by, t.f.dnat) {
+				p.shadowed(v, &t)
+				reported[t.by], reported[t.f.rule] = true, true
+			}
+		}
+		p.staleTargets(v, reported)
+	}
+}
+
+// sameTarget says whether two rules send packets to the same place.
+func sameTarget(a, b *ruleset.DNAT) bool {
+	return a.NATRange == b.NATRange
+}
+
+// shadowed reports a DNAT rule below another one for the same port.
+func (p *Pass) shadowed(v *View, t *taken) {
+	r := t.f.rule
+	works := "never works"
+	if t.some {
+		works = "works for hardly anybody"
+	}
+	f := p.At(r, "%s %s: %s comes first and sends the same packets to %s.", t.f.name(), works, Place(t.by), sends(t.by))
+	f.Subjects = append(t.f.subjects(), RuleSubject(t.by))
+	if t.f.pub != nil {
+		f.Identity = "port " + PortName(t.f.pub) + " shadowed"
+	}
+	f.Group = "shadowed by " + RuleSubject(t.by)
+	f.Proof = t.proof
+	f.Related = append(f.Related, p.See(t.by, "takes the packets"))
+	owner := p.Docker.Owner(t.by)
+	switch {
+	case owner == docker.User && t.by.Chain.Name == "DOCKER", p.Docker.Stale(t.by):
+		f.Detail = fmt.Sprintf("It looks like what a container that is gone has left behind: nobody may answer at %s any more, or another container does.", sends(t.by))
+		f.Help.Text = "Delete the rule that comes first, after a look at docker ps for its target. A restart of Docker also writes the chain anew."
+		f.Help.Commands = []string{v.Delete(t.by)}
+	case owner == docker.Docker && t.by.Chain.Name == "DOCKER-INGRESS":
+		f.Detail = "A swarm service publishes the same port, and swarm's rules come first."
+		f.Help.Text = "Publish one of the two on another port."
+	case owner == docker.Docker:
+		f.Detail = "Docker gives a port to one container only: one of the two rules is left over, from a crash or from rules that were saved and restored."
+		f.Help.Text = "Look at docker ps for which of the targets runs, and restart Docker: it writes its rules anew."
+		f.Help.Commands = []string{"systemctl restart docker"}
+	case owner != docker.User:
+		f.Detail = fmt.Sprintf("The rule that comes first is one of %s's.", owner)
+		f.Help.Text = fmt.Sprintf("Publish the port on another one, or take it from %s.", owner)
+	default:
+		if c := t.by.Chain; !c.Builtin && c.Name != "DOCKER" && c != r.Chain {
+			// Some program's chain, Rancher's say, which may know the container by another of its addresses.
+			f.Possible = true
+			f.Severity = Medium
+			f.Assumptions = append(f.Assumptions, "the two targets are not the same container")
+		}
+		f.Help.Text = "Delete one of the two, or give each its own port or address (-d)."
+	}
+	if gone, known := p.gone(v, t.by); known && gone {
+		f.Detail = fmt.Sprintf("No running container has the address of %s.", sends(t.by))
+		f.Help.Commands, f.Help.Fix = []string{v.Delete(t.by)}, SafeFix
+	}
+	p.Report(f)
+}
+
+// gone says whether the address that a rule sends packets to is in a network of Docker's but no container's; known says that the containers are
+// known.
+func (p *Pass) gone(v *View, r *ruleset.Rule) (gone, known bool) {
+	t, ok := r.Target.(*ruleset.DNAT)
+	facts := p.Host.Facts
+	if !ok || !t.From.IsValid() || t.From != t.To || facts == nil || facts.Containers == nil {
+		return false, false
+	}
+	if s, inside := v.Net.Env.SubnetOf(t.From); !inside || p.Docker.Bridge(s.Iface) == nil {
+		return false, true
+	}
+	if local, _, _ := v.Net.Env.LocalKind(t.From); local {
+		return false, true
+	}
+	for _, n := range facts.Networks {
+		for _, m := range n.Members {
+			if m.IPv4 == t.From || m.IPv6 == t.From {
+				return false, true
+			}
+		}
+	}
+	c, ok := facts.ContainerByIP(t.From)
+	return !ok || !c.Running, true
+}
+
+// staleTargets reports DNAT rules whose target is known to be gone, and Docker's to an address that is in none of the networks that the rules name.
+func (p *Pass) staleTargets(v *View, reported map[*ruleset.Rule]bool) {
+	for _, rs := range v.Sets {
+		nat := rs.Table("nat")
+		if nat == nil {
+			continue
+		}
+		for _, c := range nat.Chains {
+			if !v.prerouted(c) {
 				continue
 			}
-			for _, c := range nat.Chains {
-				p.shadowedForwards(v, c)
+			for _, r := range c.Rules {
+				t, ok := r.Target.(*ruleset.DNAT)
+				if !ok || reported[r] || v.foreign(r) || !t.From.IsValid() || c.Name == "DOCKER-INGRESS" {
+					continue
+				}
+				if gone, known := p.gone(v, r); gone && known {
+					p.stale(v, r, "no running container has that address", SafeFix)
+				} else if !known && p.nowhere(v, r, t) {
+					p.stale(v, r, "that address is in no network of Docker's", ManualFix)
+				}
 			}
 		}
-		p.staleForwards(v)
 	}
 }
 
-// shadowedForwards reports forwardings of a chain that ask for the same packets as an earlier one with another destination: nat rules
-// decide once, so that the first takes all.
-func (p *Pass) shadowedForwards(v *View, c *ruleset.Chain) {
-	first := map[string]*ruleset.Rule{}
-	for _, r := range c.Rules {
-		if !rewritesDestination(r) || unsteady(r) {
-			continue
-		}
-		key := matchesKey(r)
-		by, ok := first[key]
-		if !ok {
-			first[key] = r
-			continue
-		}
-		if targetWords(by) == targetWords(r) {
-			continue // a duplicate, which HY001 reports
-		}
-		f := p.At(r, "This port forwarding to %s never works: %s sends the same packets to %s first.", forwardTo(r), Place(by), forwardTo(by))
-		f.Related = append(f.Related, p.See(by, "these packets are sent to %s here", forwardTo(by)))
-		f.Subjects = append(f.Subjects, RuleSubject(by))
-		p.subjectPorts(f, r, by)
-		f.Proof = v.ProvePublished(by, v.Space().All(), "a connection to the port", Matched(by))
-		f.Help.Text = "Delete the one that is not wanted. After a crash, or where saved rules were restored, it is the older one: restart Docker, which writes its own anew."
-		if dead := p.deadContainer(v, by); dead != "" {
-			f.detail(dead)
-			f.Help.Commands = []string{v.Delete(by)}
-			f.Help.Fix = SafeFix
-		}
-		p.Report(f)
+// nowhere says whether a rule in Docker's own chain sends packets to an address that is in no network that the rules show, while they show some and
+// no rule lets its packets pass.
+func (p *Pass) nowhere(v *View, r *ruleset.Rule, t *ruleset.DNAT) bool {
+	if r.Chain.Name != "DOCKER" || v.Net.Env.Addressed() || p.Docker.BridgeOf(t.From) != nil {
+		return false
 	}
-}
-
-func rewritesDestination(r *ruleset.Rule) bool {
-	switch r.Target.(type) {
-	case *ruleset.DNAT, *ruleset.Redirect:
-		return true
-	}
-	return false
-}
-
-// unsteady says that a rule matches some of its packets by chance, time or history, so that a second one like it gets the rest.
-func unsteady(r *ruleset.Rule) bool {
-	return slices.ContainsFunc(r.Matches, func(m ruleset.Match) bool {
-		_, opaque := m.(*ruleset.Opaque)
-		return opaque
-	})
-}
-
-// matchesKey is what a rule asks for, without its target and comments.
-func matchesKey(r *ruleset.Rule) string {
-	target := r.Target
-	r.Target = nil
-	defer func() { r.Target = target }()
-	key := ""
-	for _, m := range r.Matches {
-		if _, comment := m.(*ruleset.Comment); !comment {
-			key += fmt.Sprintf("%T ", m) + r.File.Src[m.Where().Start:m.Where().End] + "\x00"
+	shown := false
+	for _, b := range p.Docker.Bridges {
+		if b.Routed || len(b.Subnets) == 0 && !b.Stale {
+			// A network without masquerading shows no subnet.
+			return false
 		}
+		shown = true
 	}
-	return key
-}
-
-// targetWords is a target as it is written.
-func targetWords(r *ruleset.Rule) string {
-	return r.File.Src[r.Target.Where().Start:r.Target.Where().End]
-}
-
-// forwardTo is where a rule sends packets: "172.17.0.2:80".
-func forwardTo(r *ruleset.Rule) string {
-	switch t := r.Target.(type) {
-	case *ruleset.DNAT:
-		switch {
-		case !t.From.IsValid():
-			return fmt.Sprintf("port %d", t.PortLo)
-		case t.HasPort:
-			return Endpoint(t.From, t.PortLo)
-		}
-		return t.From.String()
-	case *ruleset.Redirect:
-		if t.HasPort {
-			return fmt.Sprintf("the host's port %d", t.PortLo)
-		}
-	}
-	return "the host itself"
-}
-
-// subjectPorts makes the published ports of rules subjects of the finding.
-func (p *Pass) subjectPorts(f *Finding, rules ...*ruleset.Rule) {
 	for _, pub := range p.Docker.Published {
-		if slices.Contains(rules, pub.DNAT) {
+		if pub.DNAT == r && len(pub.Accept) > 0 {
+			return false
+		}
+	}
+	return shown
+}
+
+// stale reports a rule whose target is gone.
+func (p *Pass) stale(v *View, r *ruleset.Rule, why string, fix FixKind) {
+	f := p.At(r, "%s sends packets to %s, but %s.", Place(r), sends(r), why)
+	f.Group = "stale"
+	if fix == ManualFix {
+		f.Severity = Medium
+	}
+	for _, pub := range p.Docker.Published {
+		if pub.DNAT == r {
 			f.Subjects = append(f.Subjects, PortSubject(pub))
 		}
 	}
-}
-
-// deadContainer says why the destination of a forwarding is nobody's; empty if that is not known.
-func (p *Pass) deadContainer(v *View, r *ruleset.Rule) string {
-	t, ok := r.Target.(*ruleset.DNAT)
-	if !ok || !t.From.IsValid() || p.Host.Facts == nil || p.Host.Facts.Containers == nil || p.Docker.BridgeOf(t.From) == nil {
-		return ""
-	}
-	for _, c := range p.Host.Facts.Containers {
-		for _, e := range c.Endpoints {
-			if c.Running && (e.IPv4 == t.From || e.IPv6 == t.From) {
-				return ""
-			}
-		}
-	}
-	return fmt.Sprintf("No container has the address %s.", t.From)
-}
-
-// staleForwards reports published ports that lead to an address which no container has, as the facts tell, or which is in no network of
-// the host's.
-func (p *Pass) staleForwards(v *View) {
-	for _, pub := range p.Docker.Published {
-		if pub.V6 != v.V6() || pub.Swarm || pub.DNAT == nil {
-			continue
-		}
-		why := p.deadContainer(v, pub.DNAT)
-		f := (*Finding)(nil)
-		switch {
-		case why != "":
-			f = p.At(pub.DNAT, "Published port %s leads to %s, which no container has.", PortName(pub), pub.ContainerIP)
-		case pub.Bridge != nil && pub.Bridge.Stale && p.Host.Live:
-			f = p.At(pub.DNAT, "Published port %s leads to %s on %s, a network that is gone.", PortName(pub), pub.ContainerIP, pub.Bridge.Name)
-			f.Possible = true
-			f.Assumptions = append(f.Assumptions, "Docker has no rules of its own for "+pub.Bridge.Name+" any more")
-		default:
-			continue
-		}
-		f.Subjects = append(f.Subjects, PortSubject(pub))
-		f.Group = "stale"
-		f.Identity = "stale " + PortName(pub)
-		f.Help.Text = "Delete the rule, or restart Docker, which writes its rules anew."
-		if why != "" {
-			f.Help.Commands, f.Help.Fix = []string{v.Delete(pub.DNAT)}, SafeFix
-		}
-		p.Report(f)
-	}
+	asked := v.strangers().Intersect(v.wantedBy(r))
+	f.Proof = v.Prove(asked, "a connection from outside that goes to nobody", Matched(r))
+	f.Detail = "Clients see a timeout. Whichever container gets the address next is open on that port."
+	f.Help.Text = "Delete the rule. A restart of Docker also writes its chains anew."
+	f.Help.Commands, f.Help.Fix = []string{v.Delete(r)}, fix
+	p.Report(f)
 }

@@ -1,6 +1,8 @@
 package checks
 
 import (
+	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/dfwlint/dfwlint/docker"
@@ -9,25 +11,36 @@ import (
 	"github.com/dfwlint/dfwlint/ruleset"
 )
 
-// nat003 finds rules that rewrite the source of packets to containers, who then see the host in place of their clients.
+// nat003 finds source translation that hides clients from containers.
 func nat003() *Check {
 	return &Check{
-		ID: "NAT003", Name: "masquerade-too-broad", Severity: High, Precision: HighPrecision, Score: "5.3",
-		Tags: []string{"security", "nat", "docker", "external/cwe/cwe-778"}, Since: "0.1.0", Absorbs: []string{"HY001"}, Run: runNAT003,
+		ID: "NAT003", Name: "masquerade-too-broad", Severity: High, Precision: HighPrecision,
+		Tags: []string{"docker", "nat", "logging"}, Since: "0.1.0", Run: runNAT003,
 	}
 }
 
 func runNAT003(p *Pass) {
 	for _, v := range p.Views {
+		var rules []*ruleset.Rule
 		for _, r := range p.UserRules(v) {
-			if r.Chain.Table.Name == "nat" && rewritesSource(r) {
-				p.broadMasquerade(v, r)
+			if masks(r) && slices.Contains(Hooks(r.Chain), "POSTROUTING") {
+				rules = append(rules, r)
+			}
+		}
+		if len(rules) == 0 || len(p.Docker.Bridges) == 0 {
+			continue
+		}
+		leaving := v.forwardedLeaving()
+		for _, r := range rules {
+			if !p.hidesClients(v, r, leaving) {
+				p.hidesNeighbours(v, r)
 			}
 		}
 	}
 }
 
-func rewritesSource(r *ruleset.Rule) bool {
+// masks says whether a rule rewrites sources.
+func masks(r *ruleset.Rule) bool {
 	switch r.Target.(type) {
 	case *ruleset.Masquerade, *ruleset.SNAT:
 		return true
@@ -35,128 +48,179 @@ func rewritesSource(r *ruleset.Rule) bool {
 	return false
 }
 
-// broadMasquerade reports a rule that rewrites the clients of published ports, or what containers of one network send to each other. A container's
-// connection to itself by a published port needs that, so rules for one address are left alone.
-func (p *Pass) broadMasquerade(v *View, r *ruleset.Rule) {
-	src, dst, out := natScope(r)
-	if src != nil && dst != nil && src.Prefix == dst.Prefix {
-		return
-	}
-	clients := v.leaving(v.FromOutside(), r).Intersect(v.bridgeIfaces(packet.FieldOut))
-	inside := v.sameBridge(v.leaving(v.egressSomeOrAll(), r))
-	if src != nil && !src.Not && slices.ContainsFunc(p.Docker.Published, func(pub *docker.Published) bool { return src.Prefix.Contains(pub.ContainerIP) }) {
-		clients = v.Space().None() // the rule is for containers: a client with such an address would be one
-	}
-	var f *Finding
-	switch {
-	case v.Undecided():
-		return
-	case !clients.IsEmpty():
-		proof := v.Prove(clients, "a client's connection to a container", Matched(r))
-		if proof == nil {
-			return
+// forwardedLeaving is what strangers open through DNAT, on its way through nat POSTROUTING.
+func (v *View) forwardedLeaving() []*netfilter.Flow {
+	var flows []*netfilter.Flow
+	for _, part := range v.exposed().flow.Forwarded {
+		if part.DNAT {
+			part.Set = part.Set.Intersect(v.InsideIfaces(packet.FieldOut))
+			flows = append(flows, v.Symbolic().Leave(part))
 		}
-		f = p.At(r, "Containers see %s in place of their clients: the %s of %s also rewrites what comes in to them.", newSource(proof), TargetName(r), Place(r))
-		f.Proof = proof
-		f.Detail = "Access logs, fail2ban and allow-lists in the containers then see one address for everybody."
-	case !inside.IsEmpty():
-		proof := v.Prove(inside, "a connection between two containers of a network", Matched(r))
-		if proof == nil {
-			return
-		}
-		f = p.At(r, "Containers of one network see %s in place of each other: the %s of %s also rewrites what stays on the bridge.", newSource(proof), TargetName(r), Place(r))
-		f.Proof = proof
-	default:
-		return
 	}
-	if src != nil || out != nil {
-		f.Severity = Medium
-	}
-	p.helpMasquerade(v, f, src, out, r)
-	p.Report(f)
+	return flows
 }
 
-// helpMasquerade narrows the rule to what leaves the bridge.
-func (p *Pass) helpMasquerade(v *View, f *Finding, src *ruleset.Addr, out *ruleset.Iface, r *ruleset.Rule) {
-	f.Help.Text = "Rewrite only what leaves the containers' network: -s with the network, and ! -o with its bridge."
-	if src != nil && !src.Not && out == nil {
-		if b := p.Docker.BridgeOf(src.Prefix.Addr()); b != nil {
-			f.Help.Commands = []string{v.Delete(r), v.Insert(r.Chain, r.Index, "! -o "+b.Name+" "+Spec(r))}
-			f.Help.Fix = SafeFix
-			return
-		}
-	}
-	if iface, known := v.Outside(); known && out == nil {
-		f.Help.Text += " Where the rule is for other networks as well, at least name the interface that leads outside."
-		f.Help.Commands = []string{v.Delete(r), v.Insert(r.Chain, r.Index, "-o "+iface+" "+Spec(r))}
-		f.Help.Fix = UnsafeFix
-		return
-	}
-	f.Help.Text += " Docker writes such a rule for each of its networks itself, so that this one can go where it is for them alone."
-	f.Help.Commands, f.Help.Fix = []string{v.Delete(r)}, UnsafeFix
-}
+// rewritten claims that the packet left with another source than it came with.
+func rewritten(t *netfilter.Trace) bool { return t.Out.Src != t.In.Src }
 
-// leaving is what of a flow meets and matches a rule of nat POSTROUTING, or of a chain that it calls.
-func (v *View) leaving(f *netfilter.Flow, r *ruleset.Rule) packet.Set {
-	if v.left == nil {
-		v.left = map[*netfilter.Flow][]*netfilter.Flow{}
+// hidesClients reports a rule that rewrites the source of what clients send to published ports.
+func (p *Pass) hidesClients(v *View, r *ruleset.Rule, leaving []*netfilter.Flow) bool {
+	hits := v.Space().None()
+	for _, f := range leaving {
+		hits = hits.Union(f.Hits(r))
 	}
-	if _, ok := v.left[f]; !ok {
-		for _, part := range f.Forwarded {
-			v.left[f] = append(v.left[f], v.Symbolic().Leave(part))
-		}
+	if !wide(hits) {
+		// A rule for some sources is about virtual machines, a VPN or containers themselves, or is meant.
+		return false
 	}
-	set := v.Space().None()
-	for _, l := range v.left[f] {
-		set = set.Union(l.Hits(r))
+	proof := v.Prove(hits, "a client's connection to a container", Every(Matched(r), Forwards(), rewritten))
+	if proof == nil || v.Undecided() {
+		return false
 	}
-	return set
-}
-
-// natScope gives a NAT rule's conditions on addresses and on the interface that packets leave by; nil for none.
-func natScope(r *ruleset.Rule) (src, dst *ruleset.Addr, out *ruleset.Iface) {
+	in, out := &proof.Trace.In, &proof.Trace.Out
+	to := out.Dst.String()
+	if out.HasPorts() {
+		to = Endpoint(out.Dst, out.DPort)
+	}
+	f := p.At(r, "%s hides who connects to containers: %s sees %s as coming from %s.", Place(r), to, in.Src, out.Src)
+	f.Proof = proof
+	f.Detail = "Access logs, fail2ban and allow-lists inside the container then know only the host's own address."
+	var where, whence, named bool
 	for _, m := range r.Matches {
 		switch m := m.(type) {
-		case *ruleset.Addr:
-			if m.Dir == ruleset.Src {
-				src = m
-			} else {
-				dst = m
-			}
 		case *ruleset.Iface:
-			if !m.In {
-				out = m
+			where = where || !m.In
+		case *ruleset.Addr:
+			whence = whence || m.Dir == ruleset.Src
+			named = named || m.Dir == ruleset.Dst && !m.Not && m.Prefix.IsSingleIP()
+		case *ruleset.Ports, *ruleset.IPRange, *ruleset.Set:
+			whence = true
+		}
+	}
+	switch {
+	case named:
+		f.Severity = Low
+	case where || whence:
+		f.Severity = Medium
+	}
+	f.Help.Text = "Rewrite only what leaves the host by its outside interface. The containers' answers find their way back through conntrack without it."
+	iface, known := v.Outside()
+	if !where && known {
+		f.Help.Commands = []string{v.Insert(r.Chain, r.Index, "-o "+iface+" "+Spec(r)), v.Delete(r)}
+		f.Help.Replace = []string{"-A " + r.Chain.Name + " -o " + iface + " " + Spec(r)}
+		f.Help.Fix = UnsafeFix
+	} else if where {
+		f.Help.Commands = []string{v.Delete(r)}
+		f.Help.Fix = UnsafeFix
+	}
+	p.Report(f)
+	return true
+}
+
+// hidesNeighbours reports a rule that rewrites the source of what containers of one network send to each other.
+func (p *Pass) hidesNeighbours(v *View, r *ruleset.Rule) {
+	if !v.Net.Env.BridgeNF {
+		return
+	}
+	for _, b := range p.Docker.Bridges {
+		if b.Stale {
+			continue
+		}
+		src, dst, ok := v.neighbours(b, r)
+		if !ok {
+			continue
+		}
+		proto, port := uint8(packet.TCP), uint16(80)
+		if m, ok := ruleset.MatchOf[*ruleset.Proto](r); ok && !m.Not {
+			proto = m.Proto
+		}
+		if m, ok := ruleset.MatchOf[*ruleset.Ports](r); ok && !m.Not && m.Dir == ruleset.Dst && len(m.Ranges) > 0 {
+			port = m.Ranges[0].Lo
+		}
+		proof := v.proveAt(dial(b.Name, src, dst, proto, port), "a connection between two containers on "+b.Name, Every(Matched(r), Forwards(), rewritten))
+		if proof == nil {
+			continue
+		}
+		f := p.At(r, "%s also rewrites what containers on %s send to each other: %s sees %s as coming from %s.", Place(r), b.Name, dst, src, proof.Trace.Out.Src)
+		f.Severity = Medium
+		f.Proof = proof
+		if !v.Net.Env.BridgeNFKnown {
+			f.Possible = true
+			f.Assumptions = append(f.Assumptions, "traffic within a bridge passes the rules (bridge-nf-call-iptables is 1)")
+		}
+		f.Detail = "It also rewrites what goes to other bridges of the host, where the rules let it pass."
+		f.Help.Text = fmt.Sprintf("Leave out what stays on the bridge, as Docker's own rule does: ! -o %s.", b.Name)
+		if o := outIface(r); o == nil && p.onlyBridge(v, r, b) {
+			f.Help.Commands = []string{v.Insert(r.Chain, r.Index, "! -o "+b.Name+" "+Spec(r)), v.Delete(r)}
+			f.Help.Replace = []string{"-A " + r.Chain.Name + " ! -o " + b.Name + " " + Spec(r)}
+			f.Help.Fix = SafeFix
+		} else if iface, known := v.Outside(); o == nil && known {
+			f.Help.Text = "Rewrite only what leaves the host by its outside interface."
+			f.Help.Commands = []string{v.Insert(r.Chain, r.Index, "-o "+iface+" "+Spec(r)), v.Delete(r)}
+			f.Help.Fix = UnsafeFix
+		}
+		p.Report(f)
+		return
+	}
+}
+
+// outIface is a rule's condition on the interface that packets leave by.
+func outIface(r *ruleset.Rule) *ruleset.Iface {
+	for _, m := range r.Matches {
+		if i, ok := m.(*ruleset.Iface); ok && !i.In {
+			return i
+		}
+	}
+	return nil
+}
+
+// onlyBridge says whether a rule's sources are all of one bridge's network.
+func (p *Pass) onlyBridge(v *View, r *ruleset.Rule, b *docker.Bridge) bool {
+	a, ok := ruleset.MatchOf[*ruleset.Addr](r)
+	if !ok || a.Dir != ruleset.Src || a.Not || a.Mask != nil {
+		return false
+	}
+	for _, o := range p.Docker.Bridges {
+		for _, s := range v.Net.Env.SubnetsBehind(o.Name) {
+			if o != b && s.Overlaps(a.Prefix) {
+				return false
 			}
 		}
 	}
-	return src, dst, out
+	return a.Prefix.Bits() >= 16
 }
 
-// newSource is the source that a packet has at the end of a proof.
-func newSource(p *Proof) string {
-	if out := p.Trace.Out.Src; out.IsValid() && out != p.Trace.In.Src {
-		return out.String()
-	}
-	return "the host's address"
-}
-
-// bridgeIfaces are the packets that come in on, or leave by, a bridge of Docker's.
-func (v *View) bridgeIfaces(field packet.Field) packet.Set {
-	sp := v.Space()
-	out := sp.None()
-	for _, b := range v.docker.Bridges {
-		if !b.Stale {
-			out = out.Union(v.Symbolic().Iface(field, b.Name))
+// neighbours are two addresses of containers on a bridge that fit what a rule says of source and destination.
+func (v *View) neighbours(b *docker.Bridge, r *ruleset.Rule) (src, dst netip.Addr, ok bool) {
+	for _, s := range v.Net.Env.SubnetsBehind(b.Name) {
+		if s.Addr().Is6() == v.V6() && s.IsSingleIP() {
+			// Only a container is known: another one has an address next to it, if the rule is for a network that holds both.
+			from, named := ruleset.MatchOf[*ruleset.Addr](r)
+			if next := s.Addr().Next(); named && from.Dir == ruleset.Src && !from.Not && from.Prefix.Contains(s.Addr()) && from.Prefix.Contains(next) {
+				return next, s.Addr(), true
+			}
+			continue
 		}
+		if s.Addr().Is6() != v.V6() || s.Bits() > s.Addr().BitLen()-3 {
+			continue
+		}
+		src, dst = v.Net.Env.NetworkGateway(s).Next(), v.Net.Env.NetworkGateway(s).Next().Next()
+		for _, m := range r.Matches {
+			a, isAddr := m.(*ruleset.Addr)
+			if !isAddr || a.Not || !s.Contains(a.Prefix.Addr()) || a.Prefix.Bits() <= s.Bits() {
+				continue
+			}
+			at := a.Prefix.Masked().Addr()
+			if !a.Prefix.IsSingleIP() {
+				at = at.Next()
+			}
+			if a.Dir == ruleset.Src {
+				src = at
+			} else {
+				dst = at
+			}
+		}
+		return src, dst, src != dst
 	}
-	return out
-}
-
-// sameBridge is what of a set stays on the bridge of Docker's that it came in on.
-func (v *View) sameBridge(set packet.Set) packet.Set {
-	out := v.Space().None()
-	for _, b := range v.docker.Bridges {
-		out = out.Union(set.Intersect(v.Symbolic().Iface(packet.FieldIn, b.Name)).Intersect(v.Symbolic().Iface(packet.FieldOut, b.Name)))
-	}
-	return out
+	return src, dst, false
 }

@@ -2,49 +2,121 @@ package checks
 
 import (
 	"fmt"
-	"strings"
+	"regexp"
+	"slices"
 
+	"github.com/dfwlint/dfwlint/docker"
 	"github.com/dfwlint/dfwlint/netfilter"
 	"github.com/dfwlint/dfwlint/packet"
 	"github.com/dfwlint/dfwlint/ruleset"
 )
 
-// nat005 finds port forwardings that also catch what containers send to the Internet.
+// nat005 finds redirections for clients outside that also catch what containers send to the Internet.
 func nat005() *Check {
 	return &Check{
 		ID: "NAT005", Name: "prerouting-captures-container-egress", Severity: Medium, Precision: HighPrecision,
-		Tags: []string{"reliability", "nat", "docker"}, Since: "0.1.0", Run: runNAT005,
+		Tags: []string{"docker", "nat", "availability"}, Since: "0.1.0", Run: runNAT005,
 	}
 }
 
 func runNAT005(p *Pass) {
 	for _, v := range p.Views {
-		for _, r := range p.UserRules(v) {
-			if r.Chain.Table.Name != "nat" || namesInside(v, r) {
+		if len(p.Docker.Bridges) == 0 && len(v.Net.Env.Inside) == 0 || p.Docker.InContainer {
+			continue
+		}
+		for _, rs := range v.Sets {
+			nat := rs.Table("nat")
+			if nat == nil {
 				continue
 			}
-			switch t := r.Target.(type) {
-			case *ruleset.DNAT, *ruleset.Redirect:
-				p.captures(v, r, r, v.egressSomeOrAll().Hits(r))
-			case *ruleset.Jump:
-				// Docker's own jump asks for --dst-type LOCAL; one that was written by hand may not.
-				if t.Chain.Name == "DOCKER" {
-					p.capturesByJump(v, r, t.Chain)
+			for _, c := range nat.Chains {
+				if !v.prerouted(c) {
+					continue
+				}
+				for _, r := range c.Rules {
+					if moves(r) && p.Docker.Owner(r) == docker.User && c.Name != "DOCKER" {
+						p.captures(v, r)
+					}
+					if to := r.Jump(); to != nil && to.Name == "DOCKER" && c.Builtin && c.Name == "PREROUTING" {
+						p.jumpCaptures(v, r, to)
+					}
 				}
 			}
 		}
 	}
 }
 
-// egressSomeOrAll is the flow of what containers open: of all networks, or on hosts with very many of some.
-func (v *View) egressSomeOrAll() *netfilter.Flow {
-	if len(v.Net.Env.Subnets) > 64 || len(v.docker.Published) > tooMany {
-		return v.someEgress()
+// moves says whether a rule rewrites destinations.
+func moves(r *ruleset.Rule) bool {
+	switch r.Target.(type) {
+	case *ruleset.DNAT, *ruleset.Redirect:
+		return true
+	}
+	return false
+}
+
+// egressHit is what of the connections that containers open to anybody outside comes to a rule.
+func (v *View) egressHit(r *ruleset.Rule) packet.Set {
+	s := v.Symbolic()
+	return v.containersOut().Hits(r).Minus(s.ToHost()).Minus(s.ToInside())
+}
+
+// containersOut is what containers send; of very many networks some stand for all.
+func (v *View) containersOut() *netfilter.Flow {
+	if len(v.Net.Env.Subnets) > 64 {
+		return v.egressOutside()
 	}
 	return v.ContainerEgress()
 }
 
-// namesInside says that a rule asks for an interface of containers, so that it is for them on purpose.
+var intercepts = regexp.MustCompile(`(?i)(transparent|intercept|squid|pi-?hole|adguard|unbound|dnsmasq|captive|tproxy|redsocks|force.*dns|dns.*(force|leak))`)
+
+// captures reports a rule of a person's that catches what containers send to any address outside.
+func (p *Pass) captures(v *View, r *ruleset.Rule) {
+	if namesInside(v, r) || intercepts.MatchString(r.Comment()) {
+		return
+	}
+	hits := v.egressHit(r)
+	if hits.IsEmpty() || share(hits, packet.FieldDst) < 0.25 {
+		return
+	}
+	hits = certain(hits)
+	proof := v.Prove(hits, "a connection that a container opens to the outside", Matched(r), v.toStranger())
+	if proof == nil || v.Undecided() {
+		return
+	}
+	in := &proof.Trace.In
+	to := in.Dst.String()
+	if in.HasPorts() {
+		to = Endpoint(in.Dst, in.DPort)
+	}
+	f := p.At(r, "%s also catches what containers send to the outside: a connection of %s to %s goes to %s.", Place(r), in.Src, to, sends(r))
+	f.Proof = proof
+	f.Detail = "Containers then meet this host's service whatever server they ask for: wrong certificates, package lists that are a web page."
+	f.Group = "captures " + ChainName(r.Chain)
+	if in.DPort > 1023 && !slices.Contains([]uint16{1433, 3306, 5432, 6379, 6443, 8000, 8080, 8443, 9418, 27017}, in.DPort) {
+		f.Severity = Low
+		f.Detail = "Few services outside use the port, so that it may never show."
+	}
+	if in.DPort == 53 {
+		f.Severity = Low
+		f.Detail = "That may be meant, to have all names resolved in one place; but the resolver itself, if it is a container, asks itself then."
+	}
+	f.Help.Text = "Limit the rule to what is addressed to the host, or to the interface on which clients come in."
+	narrow := "-m addrtype --dst-type LOCAL " + Spec(r)
+	f.Help.Commands = []string{v.Insert(r.Chain, r.Index, narrow), v.Delete(r)}
+	f.Help.Replace = []string{"-A " + r.Chain.Name + " " + narrow}
+	f.Help.Fix = UnsafeFix
+	if t, ok := r.Target.(*ruleset.DNAT); ok && t.From.IsValid() {
+		if _, inside := v.Net.Env.SubnetOf(t.From); inside {
+			// A container serves clients outside: nothing else can be meant.
+			f.Help.Fix = SafeFix
+		}
+	}
+	p.Report(f)
+}
+
+// namesInside says whether a rule asks for an interface of containers, so that catching what they send is what it is for.
 func namesInside(v *View, r *ruleset.Rule) bool {
 	for _, m := range r.Matches {
 		switch m := m.(type) {
@@ -53,7 +125,7 @@ func namesInside(v *View, r *ruleset.Rule) bool {
 				return true
 			}
 		case *ruleset.Addr:
-			if m.Dir == ruleset.Src && !m.Not && v.docker.BridgeOf(m.Prefix.Addr()) != nil {
+			if m.Dir == ruleset.Src && !m.Not {
 				return true
 			}
 		}
@@ -61,62 +133,43 @@ func namesInside(v *View, r *ruleset.Rule) bool {
 	return false
 }
 
-// elsewhereBound is what of a set goes neither to the host nor to the containers' networks.
-func (v *View) elsewhereBound(set packet.Set) packet.Set {
-	return set.Intersect(v.Space().Value(packet.FieldDstType, packet.AddrUnicast)).Minus(v.Symbolic().ToInside())
+// toStranger prefers an address outside that no rule names.
+func (v *View) toStranger() packet.Set {
+	return v.Space().Addr(packet.FieldDst, v.stranger())
 }
 
-// capturesByJump reports a jump to Docker's port forwardings by which packets of containers to other servers get there.
-func (p *Pass) capturesByJump(v *View, jump *ruleset.Rule, c *ruleset.Chain) {
-	flow := v.egressSomeOrAll()
-	if v.elsewhereBound(flow.Hits(jump)).IsEmpty() {
-		return
-	}
-	for i, r := range c.Rules {
-		if i > tooMany {
+// jumpCaptures reports a jump to Docker's chain that is not limited to the host's own addresses.
+func (p *Pass) jumpCaptures(v *View, jump *ruleset.Rule, c *ruleset.Chain) {
+	for _, m := range jump.Matches {
+		switch m := m.(type) {
+		case *ruleset.AddrType:
+			if m.Dir == ruleset.Dst {
+				return
+			}
+		case *ruleset.Addr, *ruleset.IPRange, *ruleset.Set, *ruleset.Opaque:
 			return
-		}
-		if _, ok := r.Target.(*ruleset.DNAT); ok && !v.elsewhereBound(flow.Hits(r)).IsEmpty() {
-			p.captures(v, jump, r, flow.Hits(r))
-			return
+		case *ruleset.Iface:
+			if m.In && !m.Not {
+				return
+			}
 		}
 	}
-}
-
-// captures reports a forwarding by which packets of containers to the Internet are sent elsewhere. at is where it is reported.
-func (p *Pass) captures(v *View, at, r *ruleset.Rule, hits packet.Set) {
-	caught := v.elsewhereBound(hits)
-	if caught.IsEmpty() || v.Undecided() {
+	hits := v.Space().None()
+	for i, pub := range p.Docker.Published {
+		if pub.V6 == v.V6() && pub.DNAT.Chain == c && i < tooMany && !pub.HostIP.IsValid() {
+			hits = hits.Union(v.egressHit(pub.DNAT))
+		}
+	}
+	proof := v.Prove(hits, "a connection that a container opens to the outside", Matched(jump), v.toStranger())
+	if proof == nil || v.Undecided() {
 		return
 	}
-	if v.elsewhereBound(v.FromOutside().Hits(r)).IsEmpty() && v.FromOutside().Hits(r).IsEmpty() {
-		return // nobody else comes to it: it is for containers on purpose
-	}
-	proof := v.Prove(caught, "a connection that a container opens to a server on the Internet", Matched(r))
-	if proof == nil {
-		return
-	}
-	f := p.At(at, "Containers that connect to port %d of any server end up at %s: the %s of %s asks for no address or interface.",
-		proof.Trace.In.DPort, endOfForward(v, r, proof), TargetName(at), Place(at))
+	in, out := &proof.Trace.In, &proof.Trace.Out
+	f := p.At(jump, "%s sends everything to Docker's chain, also what containers send to the outside: a connection of %s to %s goes to %s.", Place(jump), in.Src, Endpoint(in.Dst, in.DPort), Endpoint(out.Dst, out.DPort))
 	f.Proof = proof
-	f.Group = "captures"
-	f.Help.Text = "Forward only what is addressed to the host itself."
-	spec := Spec(at)
-	if i := strings.LastIndex(spec, "-j "); i >= 0 {
-		f.Help.Commands = []string{v.Delete(at), v.Insert(at.Chain, at.Index, spec[:i]+"-m addrtype --dst-type LOCAL "+spec[i:])}
-		f.Help.Fix = SafeFix
-	}
+	f.Detail = "Docker's own jump asks for --dst-type LOCAL, so that only packets for the host are forwarded to containers."
+	f.Help.Text = "Put Docker's condition back. A restart of Docker adds its own jump, but does not delete this one."
+	f.Help.Commands = []string{v.Insert(jump.Chain, jump.Index, fmt.Sprintf("-m addrtype --dst-type LOCAL %s", Spec(jump))), v.Delete(jump)}
+	f.Help.Fix = SafeFix
 	p.Report(f)
-}
-
-// endOfForward is where a forwarding sends its packets.
-func endOfForward(v *View, r *ruleset.Rule, proof *Proof) string {
-	if _, ok := r.Target.(*ruleset.Redirect); ok {
-		return "the host itself"
-	}
-	out := proof.Trace.Out
-	if out.Dst.IsValid() && out.HasPorts() {
-		return Endpoint(out.Dst, out.DPort)
-	}
-	return fmt.Sprint(out.Dst)
 }

@@ -42,6 +42,9 @@ func runORD001(p *Pass) {
 				f.Proof = v.proveShadow(&d, d.by[0], "a packet that this rule would match", Every())
 			}
 			f.Help = Help{Text: "Delete the rule: that changes nothing.", Commands: []string{v.Delete(r)}, Fix: SafeFix}
+			if r.Jump() != nil {
+				f.Help.Fix = UnsafeFix // the chain may be left without a caller
+			}
 			at := by
 			if at.Chain != r.Chain {
 				at = callBefore(r, by.Chain)

@@ -32,16 +32,17 @@ type View struct {
 	used bool
 	// nobody is an address that no rule names.
 	nobody netip.Addr
+	// freePort is a port that no rule names.
+	freePort uint16
 
 	fromOutside, egress *netfilter.Flow
-	// left holds what becomes of a flow's packets in nat POSTROUTING.
-	left        map[*netfilter.Flow][]*netfilter.Flow
-	replies     []*netfilter.Flow
-	exposure    *exposure
-	egressSome  *netfilter.Flow
-	policy      *hostPolicy
-	answers     *answered
-	established *netfilter.Flow
+	replies             []*netfilter.Flow
+	exposure            *exposure
+	egressSome          *netfilter.Flow
+	policy              *hostPolicy
+	answers             *answered
+	established         *netfilter.Flow
+	taken               []taken
 }
 
 // newViews groups the rulesets of a host by family. The kernel refuses chains that call each other in a circle, so that no packet ever meets
