@@ -16,7 +16,7 @@ func corpusHost(t *testing.T, name, kind string) *Host {
 	t.Helper()
 	h := &Host{Name: name, Live: true}
 	for _, family := range []string{"", ".v6"} {
-		path := filepath.Join(corpus, filepath.FromSlash(name)+family+kind+".rules")
+		path := filepath.Join(corpusDir("docker"), filepath.FromSlash(name)+family+kind+".rules")
 		data, err := os.ReadFile(path)
 		if os.IsNotExist(err) {
 			continue
@@ -37,7 +37,7 @@ func corpusHost(t *testing.T, name, kind string) *Host {
 }
 
 func has(name string) bool {
-	_, err := os.Stat(filepath.Join(corpus, filepath.FromSlash(name)+".rules"))
+	_, err := os.Stat(filepath.Join(corpusDir("docker"), filepath.FromSlash(name)+".rules"))
 	return err == nil
 }
 
@@ -98,7 +98,7 @@ func TestBaselineRestart(t *testing.T) {
 // TestBaselineUpgrade: a mistake of a person's does not come back as new because Docker was upgraded and wrote other rules around it.
 func TestBaselineUpgrade(t *testing.T) {
 	mistaken := func(t *testing.T, name string) *Host {
-		data, err := os.ReadFile(filepath.Join(corpus, filepath.FromSlash(name)+".rules"))
+		data, err := os.ReadFile(filepath.Join(corpusDir("docker"), filepath.FromSlash(name)+".rules"))
 		if err != nil {
 			t.Skip(err)
 		}

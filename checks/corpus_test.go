@@ -2,6 +2,7 @@ package checks
 
 import (
 	"encoding/json"
+	"flag"
 	"net/netip"
 	"os"
 	"path"
@@ -17,12 +18,15 @@ import (
 	"github.com/dfwlint/dfwlint/ruleset"
 )
 
-const corpus = "../../shared/corpus/docker"
+var corpusRoot = flag.String("corpus", filepath.Join("..", "..", "shared", "corpus"), "the `folder` of the corpus, with docker and real below it")
+
+// corpusDir is a part of the corpus.
+func corpusDir(part string) string { return filepath.Join(*corpusRoot, part) }
 
 // scenarios lists the scenarios of real hosts as "20.10/one-port".
 func scenarios(t *testing.T) []string {
 	t.Helper()
-	files, _ := filepath.Glob(filepath.Join(corpus, "*", "*.txt"))
+	files, _ := filepath.Glob(filepath.Join(corpusDir("docker"), "*", "*.txt"))
 	if len(files) == 0 {
 		t.Skip("the corpus of Docker dumps is not here")
 	}
@@ -39,11 +43,11 @@ func scenario(t *testing.T, name string) *Host {
 	t.Helper()
 	h := &Host{Name: name, Live: true}
 	suffixes := []string{".rules", ".v6.rules"}
-	if _, err := os.Stat(filepath.Join(corpus, name+".legacy-save.rules")); err == nil {
+	if _, err := os.Stat(filepath.Join(corpusDir("docker"), name+".legacy-save.rules")); err == nil {
 		suffixes = []string{".legacy-save.rules", ".nft-save.rules", ".v6.rules"}
 	}
 	for _, suffix := range suffixes {
-		b, err := os.ReadFile(filepath.Join(corpus, name+suffix))
+		b, err := os.ReadFile(filepath.Join(corpusDir("docker"), name+suffix))
 		if err != nil || len(b) == 0 {
 			continue
 		}
@@ -56,7 +60,7 @@ func scenario(t *testing.T, name string) *Host {
 func factsOf(name string) *hostfacts.Facts {
 	f := &hostfacts.Facts{}
 	read := func(suffix string, use func([]byte)) {
-		if b, err := os.ReadFile(filepath.Join(corpus, name+suffix)); err == nil {
+		if b, err := os.ReadFile(filepath.Join(corpusDir("docker"), name+suffix)); err == nil {
 			use(b)
 		}
 	}
@@ -105,8 +109,8 @@ func found(res *Result) []string {
 	return slices.Compact(ids)
 }
 
-// TestHealthyScenarios runs all checks over hosts that nobody misconfigured.
-func TestHealthyScenarios(t *testing.T) {
+// TestCorpusHealthy runs all checks over hosts that nobody misconfigured.
+func TestCorpusHealthy(t *testing.T) {
 	expected := expectations(t, "expect_healthy.txt")
 	for _, name := range scenarios(t) {
 		if strings.Contains(name, "/misconfig-") {
@@ -135,8 +139,8 @@ func TestHealthyScenarios(t *testing.T) {
 	}
 }
 
-// TestMisconfigScenarios runs the checks that expect_misconfig.txt names over hosts with one mistake each.
-func TestMisconfigScenarios(t *testing.T) {
+// TestCorpusMisconfig runs the checks that expect_misconfig.txt names over hosts with one mistake each.
+func TestCorpusMisconfig(t *testing.T) {
 	expected := expectations(t, "expect_misconfig.txt")
 	var judged []string
 	for _, e := range expected {
@@ -204,7 +208,7 @@ type probe struct {
 // agreesWithProbes compares a finding's proof with the real packets that meet the same fate at the same rule.
 func agreesWithProbes(t *testing.T, name string, res *Result, f *Finding) {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join(corpus, name+".reach.json"))
+	b, err := os.ReadFile(filepath.Join(corpusDir("docker"), name+".reach.json"))
 	if err != nil || f.Proof == nil || f.Proof.Trace.Decided == nil || f.Proof.Trace.In.State != packet.New {
 		return
 	}

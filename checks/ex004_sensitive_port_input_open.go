@@ -109,7 +109,7 @@ func (p *Pass) listeners(v *View, proto uint8, port uint16) (heard []hostfacts.L
 	return heard, len(heard) == 0
 }
 
-// opening is a rule of INPUT, or its policy, with the sensitive ports that it opens on an interface.
+// An opened is a rule of INPUT, or its policy, with the sensitive ports that it opens on an interface.
 type opened struct {
 	rule  *ruleset.Rule
 	iface string

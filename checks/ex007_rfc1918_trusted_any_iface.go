@@ -79,7 +79,13 @@ func (v *View) trusts(r *ruleset.Rule) bool {
 func (p *Pass) privateTrusted(v *View, rules []*ruleset.Rule) {
 	sp := v.Space()
 	hits := sp.None()
-	flow := v.FromOutside()
+	// What others send is of no account here, and would cost much where many are denied.
+	private := sp.None()
+	for _, b := range privateBlocks() {
+		private = private.Union(sp.Prefix(packet.FieldSrc, b))
+	}
+	start := v.strangers().Intersect(private).Intersect(v.Symbolic().ToHost())
+	flow := v.Symbolic().Receive(start)
 	var spare []*ruleset.Rule
 	dnat := sp.Masked(packet.FieldStatus, uint64(packet.DNATed), uint64(packet.DNATed))
 	iface, _ := v.Outside()
@@ -92,7 +98,7 @@ func (p *Pass) privateTrusted(v *View, rules []*ruleset.Rule) {
 	if len(spare) == 0 {
 		return
 	}
-	without, marked, key := v.withoutRules(spare)
+	without, marked, key := v.withoutRules(spare, start)
 	let := v.Accepted(flow).Intersect(marked).Minus(v.Accepted(without)).ForgetOpaque(key)
 	gained := sp.None()
 	for _, part := range flow.Forwarded {
@@ -139,8 +145,8 @@ func (p *Pass) privateTrusted(v *View, rules []*ruleset.Rule) {
 	p.Report(f)
 }
 
-// withoutRules is the flow of FromOutside as if rules only counted; see [View.fromOutsideWithout].
-func (v *View) withoutRules(rules []*ruleset.Rule) (flow *netfilter.Flow, marked packet.Set, key string) {
+// withoutRules is the flow of packets that come in as if rules only counted; see [View.fromOutsideWithout].
+func (v *View) withoutRules(rules []*ruleset.Rule, start packet.Set) (flow *netfilter.Flow, marked packet.Set, key string) {
 	key = fmt.Sprintf("without %d rules, %s first", len(rules), RuleSubject(rules[0]))
 	marked = v.Space().Opaque(key, "the rules are left out")
 	targets := make([]ruleset.Target, len(rules))
@@ -152,7 +158,7 @@ func (v *View) withoutRules(rules []*ruleset.Rule) (flow *netfilter.Flow, marked
 			r.Target = targets[i]
 		}
 	}()
-	return v.Symbolic().Receive(v.FromOutside().Start.Intersect(marked)), marked, key
+	return v.Symbolic().Receive(start.Intersect(marked)), marked, key
 }
 
 // worst finds what drops most of a set in a flow, by whatever way it went.

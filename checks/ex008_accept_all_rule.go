@@ -94,16 +94,18 @@ func (p *Pass) acceptsAll(v *View, r *ruleset.Rule, input bool) bool {
 	if !ok {
 		return false
 	}
-	role := maybeUplink
-	if named := inIface(r); named != nil {
-		if named.Pattern.Wildcard {
-			role = uplink
-		} else if role = v.uplink(iface); role == notUplink || !main && role != uplink {
-			// A local network's interface: what it may do is the operator's business.
+	if share(hits, packet.FieldDst) < 0.5*share(start, packet.FieldDst) {
+		// A chain that is called for some destinations only.
+		return false
+	}
+	role := uplink
+	everywhere := hits.Overlaps(sp.Classes(packet.FieldIn, []int{sp.Ifaces().Other()}))
+	if !everywhere {
+		role = v.uplink(iface)
+		if role == notUplink || role == maybeUplink && (!main || v.otherWays(iface)) {
+			// A local network's interface: what may come in there is the operator's business.
 			return false
 		}
-	} else {
-		role = uplink
 	}
 	key := "counting " + RuleSubject(r)
 	marked := sp.Opaque(key, "the rule is left out")
@@ -125,21 +127,11 @@ func (p *Pass) acceptsAll(v *View, r *ruleset.Rule, input bool) bool {
 	if proof == nil || v.Undecided() {
 		return false
 	}
-	p.reportAcceptsAll(v, r, iface, role, stop, proof)
+	p.reportAcceptsAll(v, r, iface, everywhere, role, stop, proof)
 	return true
 }
 
-// inIface is a rule's condition on the input interface, nil where it has none.
-func inIface(r *ruleset.Rule) *ruleset.Iface {
-	for _, m := range r.Matches {
-		if i, ok := m.(*ruleset.Iface); ok && i.In && (i.Pattern.Name != "" || !i.Pattern.Wildcard) {
-			return i
-		}
-	}
-	return nil
-}
-
-func (p *Pass) reportAcceptsAll(v *View, r *ruleset.Rule, iface string, role wayOut, stop netfilter.Loss, proof *Proof) {
+func (p *Pass) reportAcceptsAll(v *View, r *ruleset.Rule, iface string, everywhere bool, role wayOut, stop netfilter.Loss, proof *Proof) {
 	what := "everything"
 	if x, ok := ruleset.MatchOf[*ruleset.Proto](r); ok {
 		what = "every " + packet.ProtoName(x.Proto) + " packet"
@@ -148,7 +140,11 @@ func (p *Pass) reportAcceptsAll(v *View, r *ruleset.Rule, iface string, role way
 	if stop.Rule != nil {
 		idle = "the " + TargetName(stop.Rule) + " of " + Place(stop.Rule)
 	}
-	f := p.At(r, "%s accepts %s from anybody%s, so that %s does not stop it.", Place(r), what, v.onOutside(iface), idle)
+	on := v.onOutside(iface)
+	if everywhere {
+		on = " on any interface"
+	}
+	f := p.At(r, "%s accepts %s from anybody%s, so that %s does not stop it.", Place(r), what, on, idle)
 	f.Proof = proof
 	f.Related = append(f.Related, p.sees(stop, "would stop it otherwise"))
 	if role == maybeUplink {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-//go:embed docs/*.md
+//go:embed docs/*[0-9].md
 var docs embed.FS
 
 // Page gives the Markdown page of a check.
@@ -38,6 +38,10 @@ type Section struct {
 // A Block is a fenced block of a page.
 type Block struct {
 	Lang, Text string
+	// File is the second word after the fence: the name of a context file, "daemon.json" say. Such a block belongs to the dump that follows it.
+	File string
+	// Context holds, of a dump, the context files before it in its section, by name.
+	Context map[string]string
 	// Line is the line of its first line in the page, counted from 1.
 	Line int
 }
@@ -53,6 +57,7 @@ func ParsePage(text string) (*Document, error) {
 	var body []string
 	var summary []string
 	var block *Block
+	var context map[string]string // of the dump to come
 	flush := func() {
 		if len(d.Sections) > 0 {
 			d.Sections[len(d.Sections)-1].Body = strings.TrimSpace(strings.Join(body, "\n"))
@@ -64,6 +69,18 @@ func ParsePage(text string) (*Document, error) {
 		switch {
 		case block != nil && strings.HasPrefix(line, "```"):
 			s := &d.Sections[len(d.Sections)-1]
+			switch {
+			case block.File != "":
+				if context == nil {
+					context = map[string]string{}
+				}
+				if _, twice := context[block.File]; twice {
+					return nil, fmt.Errorf("line %d: %s is there twice for one dump", block.Line, block.File)
+				}
+				context[block.File] = block.Text
+			case block.Lang == "iptables":
+				block.Context, context = context, nil
+			}
 			s.Blocks = append(s.Blocks, *block)
 			block = nil
 		case block != nil:
@@ -72,7 +89,8 @@ func ParsePage(text string) (*Document, error) {
 			if len(d.Sections) == 0 {
 				return nil, fmt.Errorf("line %d: a fenced block stands before the first section", at)
 			}
-			block = &Block{Lang: strings.TrimPrefix(line, "```"), Line: at + 1}
+			lang, file, _ := strings.Cut(strings.TrimPrefix(line, "```"), " ")
+			block = &Block{Lang: lang, File: strings.TrimSpace(file), Line: at + 1}
 		case strings.HasPrefix(line, "# "):
 			id, name, ok := strings.Cut(strings.TrimPrefix(line, "# "), " ")
 			if !ok || d.ID != "" {
@@ -82,6 +100,9 @@ func ParsePage(text string) (*Document, error) {
 			continue
 		case strings.HasPrefix(line, "## "):
 			flush()
+			if context != nil {
+				return nil, fmt.Errorf("line %d: context files stand before no dump", at)
+			}
 			d.Sections = append(d.Sections, Section{Heading: strings.TrimPrefix(line, "## ")})
 			continue
 		case len(d.Sections) == 0 && d.ID != "":

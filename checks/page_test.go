@@ -8,8 +8,10 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 
+	"github.com/dfwlint/dfwlint/hostfacts"
 	"github.com/dfwlint/dfwlint/parser"
 	"github.com/dfwlint/dfwlint/ruleset"
 )
@@ -35,6 +37,39 @@ func loadText(t *testing.T, name, text string) *Host {
 		}
 	}
 	return h
+}
+
+// loadExample makes a host of an example of a check's page, with the context files that it brings.
+func loadExample(t *testing.T, c *Check, b Block) *Host {
+	t.Helper()
+	h := loadText(t, c.ID+".rules", b.Text)
+	if b.Context == nil {
+		return h
+	}
+	h.Facts = contextOf(t, b.Context)
+	for _, p := range slices.Concat(h.Facts.Problems, h.Facts.Notes) {
+		t.Errorf("line %d of the page: the context of the dump: %s", b.Line, p)
+	}
+	for name := range b.Context {
+		if !slices.Contains(h.Facts.Files, name) {
+			t.Errorf("line %d of the page: %s is no file of a context directory", b.Line, name)
+		}
+	}
+	return h
+}
+
+// contextOf reads files as a context directory.
+func contextOf(t *testing.T, files map[string]string) *hostfacts.Facts {
+	t.Helper()
+	dir := fstest.MapFS{}
+	for name, text := range files {
+		dir[name] = &fstest.MapFile{Data: []byte(text)}
+	}
+	f, err := hostfacts.Load(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
 }
 
 var (
@@ -133,7 +168,7 @@ func expect(t *testing.T, c *Check, b Block, want map[int][]*regexp.Regexp) {
 	if c.Late { // says something of what the others find
 		o = Options{Today: time.Now()}
 	}
-	res := Run(loadText(t, c.ID+".rules", b.Text), o)
+	res := Run(loadExample(t, c, b), o)
 	for _, f := range res.Findings {
 		if f.Check.ID != c.ID {
 			continue
@@ -178,7 +213,7 @@ func TestGoodExamplesTogether(t *testing.T) {
 		for _, b := range examples(document(t, c), "Good") {
 			_, also := wants(t, b)
 			seen := map[string]bool{}
-			for _, f := range Run(loadText(t, c.ID+".rules", b.Text), Options{Today: time.Now()}).Findings {
+			for _, f := range Run(loadExample(t, c, b), Options{Today: time.Now()}).Findings {
 				seen[f.Check.ID] = true
 				if f.Severity >= Medium && f.Check.ID != c.ID && !slices.Contains(also, f.Check.ID) {
 					t.Errorf("docs/%s.md:%d: %s %s: %s", c.ID, b.Line+f.Primary.Line-1, f.Severity, f.Check.ID, f.Message)
@@ -222,7 +257,7 @@ func TestEveryCheckIsWhole(t *testing.T) {
 	}
 	pages, _ := filepath.Glob("docs/*.md")
 	for _, p := range pages {
-		if id := strings.TrimSuffix(filepath.Base(p), ".md"); !ids[id] {
+		if id := strings.TrimSuffix(filepath.Base(p), ".md"); !ids[id] && id != "README" { // README is the index
 			t.Errorf("%s belongs to no check", p)
 		}
 	}

@@ -78,10 +78,18 @@ func (v *View) uplink(iface string) wayOut {
 	if len(v.settings.Outside) > 0 || env.Routed() && env.OutsideKnown {
 		return is(slices.Contains(env.Outside, iface))
 	}
-	if names := v.translatedOut(); len(names) > 0 {
-		return is(slices.Contains(names, iface))
+	names := v.translatedOut()
+	slices.Sort(names)
+	if names = slices.Compact(names); len(names) == 0 || len(names) > 1 && slices.Contains(names, iface) {
+		// With several ways out one may lead to a local network.
+		return maybeUplink
 	}
-	return maybeUplink
+	return is(names[0] == iface)
+}
+
+// otherWays says whether rules name another interface that leads out of the host, a tunnel's included.
+func (v *View) otherWays(iface string) bool {
+	return slices.ContainsFunc(v.Net.Env.Names, func(n string) bool { return n != iface && n != "lo" && !v.Net.Env.IsInside(n) })
 }
 
 // translatedOut are the interfaces that lead outside and for which rules rewrite the source of what leaves.

@@ -36,14 +36,14 @@ func runV6001(p *Pass) {
 // onlyOverIPv6 gives the ports that only IPv6 leaves open to anybody, of TCP where there are any, otherwise of UDP; more is how many of
 // UDP there are beside those of TCP.
 func (p *Pass) onlyOverIPv6(v4, v6 *View) (first uint8, more int, gap *portSet) {
-	closed := v4.forAnybody(possible(v4.hostPolicy().allowed))
+	letIn := v4.forAnybody(possible(v4.hostPolicy().allowed))
 	open := v6.forAnybody(certain(v6.hostPolicy().allowed).Minus(v6.Space().Prefix(packet.FieldDst, netip.MustParsePrefix("fe80::/10"))))
 	e := v4.exposed()
 	elsewhere := v4.forAnybody(possible(e.through.Union(e.kept)))
 	for _, proto := range []uint8{packet.TCP, packet.UDP} {
 		var six, four portSet
 		six.add(open, proto)
-		four.add(closed, proto)
+		four.add(letIn, proto)
 		six.minus(&four)
 		if !broad(&six) {
 			// What IPv4 forwards to a container is not closed, though INPUT has no rule for it.

@@ -242,17 +242,18 @@ func ParseDaemon(data []byte, info *DockerInfo) []Issue {
 		return issues
 	}
 	for _, e := range list {
+		info.Quoted = append(info.Quoted, quotedSettings(data, e)...)
 		var in struct {
-			Proxy     *bool  `json:"userland-proxy"`
-			IPTables  *bool  `json:"iptables"`
-			IP6Tables *bool  `json:"ip6tables"`
-			Backend   string `json:"firewall-backend"`
+			Proxy     daemonSwitch `json:"userland-proxy"`
+			IPTables  daemonSwitch `json:"iptables"`
+			IP6Tables daemonSwitch `json:"ip6tables"`
+			Backend   string       `json:"firewall-backend"`
 		}
 		if is := e.decode(data, &in); is != nil {
 			issues = append(issues, is...)
 			continue
 		}
-		info.UserlandProxy, info.IPTables, info.IP6Tables = in.Proxy, in.IPTables, in.IP6Tables
+		info.UserlandProxy, info.IPTables, info.IP6Tables = in.Proxy.value, in.IPTables.value, in.IP6Tables.value
 		info.FirewallBackend = cmp.Or(info.FirewallBackend, in.Backend)
 	}
 	return issues

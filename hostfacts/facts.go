@@ -20,6 +20,8 @@ type Facts struct {
 	Docker     *DockerInfo
 	Sysctl     map[string]string
 	Listeners  []Listener
+	// Connections are the entries of the connection table, from `conntrack -L`.
+	Connections []Connection
 	// Dumps are the host's other dumps by file name: v4.rules, v6.rules, legacy.rules, nft.rules.
 	Dumps map[string][]byte
 	// Problems are files that could not be read or understood, one sentence each. The fact of such a JSON file is nil:
@@ -153,6 +155,15 @@ type DockerInfo struct {
 	UserlandProxy *bool
 	IPTables      *bool
 	IP6Tables     *bool
+	// Quoted are settings of daemon.json with a text where the daemon takes true or false. It refuses such a file (moby's
+	// daemon/config, whose fields are of type bool), so none of them counts above.
+	Quoted []QuotedSetting
+}
+
+// A QuotedSetting is a setting of daemon.json whose value is in quotes and must not be.
+type QuotedSetting struct {
+	Name, Value string
+	Line        int // counted from 1
 }
 
 // A Listener is a listening socket of the host.

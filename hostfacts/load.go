@@ -19,6 +19,8 @@ const (
 	fileDaemon   = "daemon.json"
 	fileSysctl   = "sysctl.txt"
 	fileSS       = "ss.txt"
+	// fileConntrack is what `conntrack -L` prints.
+	fileConntrack = "conntrack.txt"
 )
 
 // DumpFiles are the names under which a context directory holds the host's dumps: of one backend, and of legacy and nft
@@ -50,7 +52,7 @@ func Load(fsys fs.FS) (*Facts, error) {
 			f.Docker = info
 		}
 	}
-	// The lines of these three stand alone: what can be read is kept.
+	// The lines of these four stand alone: what can be read is kept.
 	if data, ok := l.read(fileIPSet); ok {
 		sets, issues := ParseIPSet(data)
 		l.told(fileIPSet, issues)
@@ -65,6 +67,11 @@ func Load(fsys fs.FS) (*Facts, error) {
 		listeners, issues := ParseSS(data)
 		l.told(fileSS, issues)
 		f.Listeners = listeners
+	}
+	if data, ok := l.read(fileConntrack); ok && !l.empty(fileConntrack, data) {
+		connections, issues := ParseConntrack(data)
+		l.told(fileConntrack, issues)
+		f.Connections = connections
 	}
 	for _, name := range DumpFiles() {
 		if data, ok := l.read(name); ok {

@@ -300,7 +300,7 @@ func looksInside(n string) bool {
 	case "docker0", "docker_gwbridge", "cni0", "lxcbr0", "podman0":
 		return true
 	}
-	for _, p := range []string{"br-", "veth", "virbr", "lxdbr", "lxcbr", "cni", "cali", "flannel", "podman", "vnet", "incusbr"} {
+	for _, p := range []string{"br-", "veth", "virbr", "lxdbr", "lxcbr", "cni", "cali", "flannel", "podman", "vnet", "incusbr", "vif"} {
 		if strings.HasPrefix(n, p) {
 			return true
 		}
