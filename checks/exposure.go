@@ -68,7 +68,7 @@ func (v *View) exposed() *exposure {
 	switch e.looked = len(e.forwards); {
 	case e.looked == 0:
 		// Nothing is forwarded: spare the walk.
-		e.flow = &netfilter.Flow{}
+		e.flow = s.Receive(none)
 	case e.looked < e.all:
 		e.flow = s.Receive(start.Intersect(v.portsOf(e.forwards)).Intersect(s.ToHost()))
 	default:

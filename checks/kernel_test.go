@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -176,10 +177,21 @@ func (r *replay) proof(t *testing.T, what string, m *referee.Meter, tr *netfilte
 			want[p]++
 		}
 	}
+	for _, s := range tr.Steps {
+		// Whether a rule with a limit or another condition without a model matches is assumed, and said so.
+		if s.Rule != nil && slices.ContainsFunc(s.Rule.Matches, func(m ruleset.Match) bool { _, opaque := m.(*ruleset.Opaque); return opaque }) {
+			p := referee.Place{Table: s.Chain.Table.Name, Chain: s.Chain.Name, Rule: s.Rule.Index}
+			delete(want, p)
+			delete(moved, p)
+		}
+	}
 	if !maps.Equal(want, moved) {
 		t.Errorf("%s: %+v moves the counters\n%v\nand the proof says\n%v", what, raw, moved, want)
 	}
 	arrived := len(o.Delivered) + len(o.Left)
+	if tr.Decided != nil && tr.Decided.Hook == netfilter.Input {
+		arrived = len(o.Delivered) // what the host sends to itself leaves before it comes in
+	}
 	if accepted := tr.Verdict == netfilter.Accept; accepted != (arrived > 0) {
 		t.Errorf("%s: the proof ends in %v, but the kernel let %d through", what, tr.Verdict, arrived)
 	}

@@ -26,7 +26,7 @@ func generated(tb testing.TB, kind, n string) *ruleset.Ruleset {
 
 // BenchmarkOrder measures what the order of rules alone decides: the reach of every rule of a dump.
 func BenchmarkOrder(b *testing.B) {
-	for _, c := range [][2]string{{"docker", "5000"}, {"docker", "50000"}, {"user", "20000"}, {"acl", "1000"}, {"acl", "5000"}} {
+	for _, c := range sizes() {
 		b.Run(c[0]+c[1], func(b *testing.B) {
 			rs := generated(b, c[0], c[1])
 			b.ReportAllocs()
@@ -52,7 +52,7 @@ func BenchmarkOrder(b *testing.B) {
 
 // BenchmarkFlow measures a whole way: every new connection from outside to the host.
 func BenchmarkFlow(b *testing.B) {
-	for _, c := range [][2]string{{"docker", "5000"}, {"docker", "50000"}, {"user", "20000"}, {"acl", "1000"}, {"acl", "5000"}} {
+	for _, c := range sizes() {
 		b.Run(c[0]+c[1], func(b *testing.B) {
 			rs := generated(b, c[0], c[1])
 			for b.Loop() {
@@ -67,4 +67,9 @@ func BenchmarkFlow(b *testing.B) {
 			}
 		})
 	}
+}
+
+// sizes are the generated dumps of the benchmarks.
+func sizes() [][2]string {
+	return [][2]string{{"docker", "5000"}, {"docker", "50000"}, {"user", "20000"}, {"acl", "1000"}, {"acl", "5000"}}
 }

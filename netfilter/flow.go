@@ -72,23 +72,24 @@ func (f *Flow) add(m map[*ruleset.Rule]packet.Set, r *ruleset.Rule, set packet.S
 	m[r] = set
 }
 
-// through sends a set through a built-in chain and gives what it accepts and what NAT rules map.
-func (f *Flow) through(c *ruleset.Chain, view perspective, set packet.Set) (accept packet.Set, mapped []mapping) {
+// through sends a set through a built-in chain and gives what it accepts and what NAT rules map: of the packets that they are said
+// to map only those of whole are meant.
+func (f *Flow) through(c *ruleset.Chain, view perspective, set packet.Set) (accept packet.Set, mapped []mapping, whole packet.Set) {
 	s := f.sym
 	if c == nil || set.IsEmpty() {
-		return set, nil
+		return set, nil, set
 	}
 	f.roots = append(f.roots, c)
 	if s.mutating(c) {
 		out := s.forward(f, c, view, set, 0)
 		f.byPolicy(c, out.policy)
-		return out.accept, out.mapped
+		return out.accept, out.mapped, s.Space.All()
 	}
 	p := s.pass(c, view, set, nil, 0)
 	f.passages = append(f.passages, p)
 	sum := p.sums[c]
 	f.byPolicy(c, sum.policy)
-	return sum.accept, sum.mapped
+	return sum.accept, sum.mapped, set
 }
 
 // throughAll sends a part through a table's chain in every backend.
@@ -98,7 +99,7 @@ func (f *Flow) throughAll(hook Hook, table string, p Part) Part {
 		view = view.raw()
 	}
 	for _, rs := range f.sym.Net.Sets {
-		p.Set, _ = f.through(rs.Chain(table, hook.String()), view, p.Set)
+		p.Set, _, _ = f.through(rs.Chain(table, hook.String()), view, p.Set)
 	}
 	return p
 }
@@ -127,10 +128,7 @@ func (f *Flow) Reach(r *ruleset.Rule) packet.Set {
 	if x, ok := f.forwardReach[r]; ok {
 		set = x
 	}
-	f.each(r.Chain, func(sum *summary) {
-		_, gone := sum.at(r.Index, none)
-		set = set.Union(sum.entered.Minus(gone))
-	})
+	f.each(r.Chain, func(sum *summary) { set = set.Union(sum.reach(r.Index)) })
 	return set
 }
 
@@ -141,12 +139,7 @@ func (f *Flow) Hits(r *ruleset.Rule) packet.Set {
 	if x, ok := f.forwardHit[r]; ok {
 		set = x
 	}
-	f.each(r.Chain, func(sum *summary) {
-		match, gone := sum.at(r.Index, none)
-		if !match.IsEmpty() {
-			set = set.Union(sum.entered.Intersect(match).Minus(gone))
-		}
-	})
+	f.each(r.Chain, func(sum *summary) { set = set.Union(sum.hits(r.Index, none)) })
 	return set
 }
 
@@ -281,23 +274,20 @@ func (f *Flow) nat(hook Hook, p Part) []Part {
 		if c == nil {
 			continue
 		}
-		accept, maps := f.through(c, p.view, set)
-		for _, m := range maps {
-			for _, q := range s.translated(hook, p, m) {
-				parts = merge(parts, q)
-			}
-		}
+		accept, maps, whole := f.through(c, p.view, set)
+		parts = append(parts, s.translations(hook, p, maps, whole)...)
 		set = accept
 	}
 	e := srcEnd
 	if hook == Prerouting || hook == Output {
 		e = dstEnd
 	}
+	var out []Part
 	for i := range parts {
-		parts[i] = s.settle(parts[i], e)
+		out = merge(out, s.settle(parts[i], e))
 	}
 	rest.Set = rest.Set.Union(set)
-	return merge(parts, rest)
+	return merge(out, rest)
 }
 
 // merge adds a part to those that NAT treated as it.

@@ -12,7 +12,7 @@ func (s *Symbolic) Leave(p Part) *Flow {
 	f := s.newFlow(set)
 	for _, rs := range s.Net.Sets {
 		if c := rs.Chain("nat", Postrouting.String()); c != nil {
-			set, _ = f.through(c, p.view, set)
+			set, _, _ = f.through(c, p.view, set)
 		}
 	}
 	return f

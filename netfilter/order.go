@@ -128,8 +128,7 @@ func (o *Order) deadUnder(r *ruleset.Rule, root *ruleset.Chain) bool {
 		return true
 	}
 	p.propagate()
-	match, gone := sum.at(r.Index, s.Space.None())
-	return sum.entered.Intersect(match).Within(gone)
+	return sum.hits(r.Index, s.Space.None()).IsEmpty() && !s.Undecided()
 }
 
 // searchSteps bounds the search for what earlier rules leave of one.
@@ -303,19 +302,23 @@ func (o *Order) keeping(p *passage, r, at *ruleset.Rule, seen map[*ruleset.Chain
 	var found []Cover
 	none := o.sym.Space.None()
 	if sum := p.sums[at.Chain]; sum != nil {
-		match, _ := sum.at(at.Index, none)
-		if want := sum.entered.Intersect(match); !want.IsEmpty() {
+		want := none
+		if i, is := sum.find(at.Index); is {
+			want = sum.entered.Intersect(sum.entries[i].match)
+		}
+		if !want.IsEmpty() {
 			*rest = rest.Union(want)
 			for _, c := range p.order {
 				cs := p.sums[c]
 				if cs == nil {
 					continue
 				}
+				here := want.Intersect(cs.domain)
 				for _, e := range cs.entries {
 					if !keeps(e.rule, at) || !standsBefore(e.rule, at) {
 						continue
 					}
-					if x := e.match.Intersect(want); !x.IsEmpty() {
+					if x := e.match.Intersect(here); !x.IsEmpty() {
 						found = append(found, Cover{e.rule, x})
 					}
 				}

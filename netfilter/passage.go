@@ -9,25 +9,30 @@ import (
 )
 
 // summary says what a chain does with the packets of a domain: those that may enter it on one passage. Domains are upper
-// bounds, so that one summary serves all callers, however often they call.
+// bounds, so that one summary serves all callers, however often they call. Only within the domain do its sets mean anything: what
+// they say of other packets is left to whatever keeps them small.
 type summary struct {
 	domain packet.Set
+	// from holds what each calling rule sends, until the domain is made of it.
+	from []packet.Set
 	// entries are the rules that some packet of the domain matches, in order.
 	entries []entry
-	// gone is what an earlier rule has decided or sent away by the chain's end.
-	gone             packet.Set
-	accept, drop     packet.Set
-	returned, policy packet.Set
+	// gone is what the rules have decided or sent away by the chain's end; steps what they have by each rule.
+	gone  packet.Set
+	steps *progress
+	// made says that the chain was summarised.
+	made                     bool
+	accept, returned, policy packet.Set
 	// mapped lists NAT rules, in this chain and in those it calls, with the packets that each maps.
 	mapped []mapping
 	// entered is what really enters, once the passage has spread.
 	entered packet.Set
 }
 
-// entry is a rule that packets of the domain match, and what no longer reaches it.
+// entry is a rule that packets of the domain match.
 type entry struct {
-	rule        *ruleset.Rule
-	match, gone packet.Set
+	rule  *ruleset.Rule
+	match packet.Set
 }
 
 // mapping is a NAT rule and the packets that it decides on.
@@ -36,16 +41,25 @@ type mapping struct {
 	set  packet.Set
 }
 
-// at finds the rule's match within the domain, and what is gone before it.
-func (sum *summary) at(index int, none packet.Set) (match, gone packet.Set) {
-	i := sort.Search(len(sum.entries), func(i int) bool { return sum.entries[i].rule.Index >= index })
-	switch {
-	case i == len(sum.entries):
-		return none, sum.gone
-	case sum.entries[i].rule.Index == index:
-		return sum.entries[i].match, sum.entries[i].gone
+// find gives the place among the entries of the rule with an index, or of the first one behind it; is says that the rule is there.
+func (sum *summary) find(index int) (i int, is bool) {
+	i = sort.Search(len(sum.entries), func(i int) bool { return sum.entries[i].rule.Index >= index })
+	return i, i < len(sum.entries) && sum.entries[i].rule.Index == index
+}
+
+// reach is what of the entered packets gets to the rule with an index.
+func (sum *summary) reach(index int) packet.Set {
+	i, _ := sum.find(index)
+	return sum.steps.left(sum.entered, i)
+}
+
+// hits is what of the entered packets gets to the rule with an index and matches it.
+func (sum *summary) hits(index int, none packet.Set) packet.Set {
+	i, is := sum.find(index)
+	if !is {
+		return none
 	}
-	return none, sum.entries[i].gone
+	return sum.steps.left(sum.entered.Intersect(sum.entries[i].match), i)
 }
 
 // passage is one set of packets on its way through a built-in chain and all that this calls.
@@ -78,30 +92,32 @@ func (s *Symbolic) pass(root *ruleset.Chain, view perspective, set packet.Set, h
 		limit = s.Space.Nodes() + allowance
 	}
 	p := &passage{root: root, view: view, set: set, sums: map[*ruleset.Chain]*summary{}, order: s.callOrder(root)}
-	none := s.Space.None()
 	p.sums[root] = &summary{domain: set}
 	for _, c := range p.order {
 		sum := p.sums[c]
-		if sum == nil || sum.domain.IsEmpty() {
+		if sum == nil {
 			continue
 		}
-		all := sum.domain.IsAll()
+		if c != root {
+			sum.domain, sum.from = s.Space.Union(sum.from), nil
+		}
+		if sum.domain.IsEmpty() {
+			continue
+		}
 		for _, r := range s.candidates(c, hint) {
 			m := s.matching(r, view)
-			if !all {
-				m = m.Intersect(sum.domain)
-			}
-			if m.IsEmpty() {
+			e := entry{rule: r, match: m.Simplify(sum.domain)}
+			if e.match.IsEmpty() {
 				continue
 			}
-			sum.entries = append(sum.entries, entry{rule: r, match: m})
+			sum.entries = append(sum.entries, e)
 			if j, ok := r.Target.(*ruleset.Jump); ok {
 				sub := p.sums[j.Chain]
 				if sub == nil {
-					sub = &summary{domain: none}
+					sub = &summary{}
 					p.sums[j.Chain] = sub
 				}
-				sub.domain = sub.domain.Union(m)
+				sub.from = append(sub.from, m.Intersect(sum.domain))
 			}
 		}
 		if limit > 0 && s.Space.Nodes() > limit {
@@ -152,79 +168,20 @@ func (s *Symbolic) callOrder(root *ruleset.Chain) []*ruleset.Chain {
 // summarise computes a chain's summary on its domain, given those of the chains it calls. It is false where it grew beyond the
 // limit.
 func (s *Symbolic) summarise(p *passage, c *ruleset.Chain, sum *summary, limit int) bool {
-	sp := s.Space
-	none := sp.None()
-	sum.accept, sum.drop, sum.returned, sum.policy, sum.entered = none, none, none, none, none
-	gone := none
-	for i := range sum.entries {
-		e := &sum.entries[i]
-		m := e.match
-		e.gone = gone
-		r := e.rule
-		switch t := r.Target.(type) {
-		case *ruleset.Accept:
-			sum.accept = sum.accept.Union(m.Minus(gone))
-			gone = gone.Union(m)
-		case *ruleset.Drop, *ruleset.Reject:
-			sum.drop = sum.drop.Union(m.Minus(gone))
-			gone = gone.Union(m)
-		case *ruleset.Return:
-			sum.returned = sum.returned.Union(m.Minus(gone))
-			gone = gone.Union(m)
-		case *ruleset.DNAT, *ruleset.SNAT, *ruleset.Masquerade, *ruleset.Redirect, *ruleset.Netmap:
-			if hit := m.Minus(gone); !hit.IsEmpty() {
-				sum.mapped = append(sum.mapped, mapping{r, hit})
-			}
-			gone = gone.Union(m)
-		case *ruleset.Jump:
-			hit := m.Minus(gone)
-			sub := p.sums[t.Chain]
-			if hit.IsEmpty() || sub == nil || sub.accept == (packet.Set{}) {
-				// A called chain without a summary is one of a loop, which the kernel refuses.
-				break
-			}
-			sum.accept = sum.accept.Union(hit.Intersect(sub.accept))
-			sum.drop = sum.drop.Union(hit.Intersect(sub.drop))
-			for _, mp := range sub.mapped {
-				if x := mp.set.Intersect(hit); !x.IsEmpty() {
-					sum.mapped = append(sum.mapped, mapping{mp.rule, x})
-				}
-			}
-			back := hit.Intersect(sub.returned)
-			if t.Goto {
-				sum.returned = sum.returned.Union(back)
-				gone = gone.Union(m)
-			} else {
-				gone = gone.Union(hit.Minus(back))
-			}
-		case *ruleset.Queue:
-			hit := m.Minus(gone)
-			v := s.variable("queue"+placeOf(r, 0), "the program behind NFQUEUE accepts the packet")
-			sum.accept = sum.accept.Union(hit.Intersect(v))
-			sum.drop = sum.drop.Union(hit.Minus(v))
-			gone = gone.Union(m)
-		case *ruleset.UnknownTarget:
-			hit := m.Minus(gone)
-			on := s.variable("ends"+placeOf(r, 0), "the target "+t.Name+" lets the packet go on to the next rule")
-			ok := s.variable("accepts"+placeOf(r, 0), "the target "+t.Name+" accepts the packet")
-			ends := hit.Minus(on)
-			sum.accept = sum.accept.Union(ends.Intersect(ok))
-			sum.drop = sum.drop.Union(ends.Minus(ok))
-			gone = gone.Union(ends)
-		}
-		if limit > 0 && s.Space.Nodes() > limit {
-			return false
-		}
+	none := s.Space.None()
+	sum.policy, sum.entered = none, none
+	done, ok := s.runEffect(p, sum.entries, 0, limit)
+	if !ok {
+		return false
 	}
-	sum.gone = gone
-	sum.returned = sum.returned.Union(sum.domain.Minus(gone))
+	sum.made, sum.steps, sum.gone, sum.accept, sum.mapped = true, done.steps, done.gone, done.accept, done.mapped
+	sum.returned = done.returned.Union(done.gone.Complement()).Simplify(sum.domain)
 	if c.Builtin {
-		sum.policy = sum.returned
-		if c.Policy == ruleset.PolicyDrop {
-			sum.drop = sum.drop.Union(sum.policy)
-		} else {
+		sum.policy = sum.returned.Intersect(sum.domain)
+		if c.Policy != ruleset.PolicyDrop {
 			sum.accept = sum.accept.Union(sum.policy)
 		}
+		sum.accept = sum.accept.Intersect(sum.domain)
 		sum.returned = none
 	}
 	return true
@@ -239,13 +196,19 @@ func (p *passage) propagate() {
 	p.sums[p.root].entered = p.set
 	for _, c := range p.order {
 		sum := p.sums[c]
-		if sum == nil || sum.entered.IsEmpty() {
+		if sum == nil {
 			continue
 		}
-		for _, e := range sum.entries {
+		if c != p.root {
+			sum.entered, sum.from = p.set.Space().Union(sum.from), nil
+		}
+		if sum.entered.IsEmpty() {
+			continue
+		}
+		for i, e := range sum.entries {
 			if j, ok := e.rule.Target.(*ruleset.Jump); ok {
 				sub := p.sums[j.Chain]
-				sub.entered = sub.entered.Union(sum.entered.Intersect(e.match).Minus(e.gone))
+				sub.from = append(sub.from, sum.steps.left(sum.entered.Intersect(e.match), i))
 			}
 		}
 	}

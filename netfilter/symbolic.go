@@ -413,7 +413,7 @@ func (s *Symbolic) conntrackSet(r *ruleset.Rule, m ruleset.Match, index int, vie
 		if !known {
 			return s.opaque(r, m, index).Intersect(s.tracked).Union(without)
 		}
-		x = s.tuplePorts(r, m, index, f)
+		x, not = s.tuplePorts(r, m, index, f), m.Not
 	case *ruleset.CTDir:
 		d := uint64(packet.Original)
 		if m.Reply {

@@ -2,6 +2,7 @@ package netfilter
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/dfwlint/dfwlint/packet"
 	"github.com/dfwlint/dfwlint/ruleset"
@@ -12,13 +13,14 @@ var loopback4 = netip.MustParsePrefix("127.0.0.0/8")
 // end is one end of a packet with the fields that NAT rewrites there.
 type end struct {
 	addr, origAddr, port, origPort packet.Field
+	kind                           packet.Field
 	bit                            packet.Status
 	dst                            bool
 }
 
 var (
-	dstEnd = end{packet.FieldDst, packet.FieldOrigDst, packet.FieldDPort, packet.FieldOrigDPort, packet.DNATed, true}
-	srcEnd = end{packet.FieldSrc, packet.FieldOrigSrc, packet.FieldSPort, packet.FieldOrigSPort, packet.SNATed, false}
+	dstEnd = end{packet.FieldDst, packet.FieldOrigDst, packet.FieldDPort, packet.FieldOrigDPort, packet.FieldDstType, packet.DNATed, true}
+	srcEnd = end{packet.FieldSrc, packet.FieldOrigSrc, packet.FieldSPort, packet.FieldOrigSPort, packet.FieldSrcType, packet.SNATed, false}
 )
 
 // moved notes in a part that the end's address or port was moved to its twin for the original tuple.
@@ -43,18 +45,73 @@ func (p Part) moved(e end, addr, port bool) Part {
 	return p
 }
 
-// translated is the image of the packets that a NAT rule maps, in parts by what was rewritten.
-func (s *Symbolic) translated(hook Hook, p Part, m mapping) []Part {
+// translations are the images of what several NAT rules map of the packets in whole, in parts by what was rewritten. What rules say is
+// small and what is known of the packets is large, so the two meet only once, after the images were made and united.
+func (s *Symbolic) translations(hook Hook, p Part, maps []mapping, whole packet.Set) []Part {
+	// A second translation of an end forgets what the first one kept, so that nothing can be left for later.
+	early := p.view != plain ||
+		slices.ContainsFunc(whole.Support(), func(f packet.Field) bool {
+			return f == packet.FieldOrigSrc || f == packet.FieldOrigDst || f == packet.FieldOrigSPort || f == packet.FieldOrigDPort
+		})
+	scope := s.Space.Scope()
+	var kinds []Part
+	images := map[Part][]packet.Set{}
+	for _, m := range maps {
+		t, ok := m.rule.Target.(*ruleset.DNAT)
+		if early || ok && t.PortBase != 0 {
+			// A shifted port map goes through the ports one by one.
+			m.set = m.set.Intersect(whole)
+		}
+		for _, q := range s.translated(hook, p, m, whole) {
+			kind := q
+			kind.Set = packet.Set{}
+			if images[kind] == nil {
+				kinds = append(kinds, kind)
+			}
+			images[kind] = append(images[kind], q.Set)
+		}
+	}
+	sets := make([]packet.Set, len(kinds))
+	for i, kind := range kinds {
+		sets[i] = s.Space.Union(images[kind])
+		if !early {
+			sets[i] = sets[i].Intersect(whole.Rename(p.view.movesTo(kind.view)))
+		}
+	}
+	scope.End(sets)
+	var out []Part
+	for i, kind := range kinds {
+		if kind.Set = sets[i]; !kind.Set.IsEmpty() {
+			out = append(out, kind)
+		}
+	}
+	return out
+}
+
+// movesTo gives the header fields that moved to those of the original tuple between two perspectives.
+func (v perspective) movesTo(w perspective) map[packet.Field]packet.Field {
+	moves := map[packet.Field]packet.Field{}
+	for _, f := range [...][2]packet.Field{{v.origSrc, w.origSrc}, {v.origDst, w.origDst}, {v.origSPort, w.origSPort}, {v.origDPort, w.origDPort}} {
+		if f[0] != f[1] {
+			moves[f[0]] = f[1]
+		}
+	}
+	return moves
+}
+
+// translated is the image of the packets that a NAT rule maps, in parts by what was rewritten. Of the packets that it is said to map
+// only those among whole are meant; the others may go where they like.
+func (s *Symbolic) translated(hook Hook, p Part, m mapping, whole packet.Set) []Part {
 	p.Set = m.set
 	switch t := m.rule.Target.(type) {
 	case *ruleset.DNAT:
-		return s.rewritten(p, dstEnd, t.NATRange)
+		return s.rewritten(p, dstEnd, t.NATRange, whole)
 	case *ruleset.SNAT:
-		return s.rewritten(p, srcEnd, t.NATRange)
+		return s.rewritten(p, srcEnd, t.NATRange, whole)
 	case *ruleset.Redirect:
-		return s.redirected(hook, p, ruleset.NATRange{HasPort: t.HasPort, PortLo: t.PortLo, PortHi: t.PortHi})
+		return s.redirected(hook, p, ruleset.NATRange{HasPort: t.HasPort, PortLo: t.PortLo, PortHi: t.PortHi}, whole)
 	case *ruleset.Masquerade:
-		return s.masqueraded(p, ruleset.NATRange{HasPort: t.HasPort, PortLo: t.PortLo, PortHi: t.PortHi})
+		return s.masqueraded(p, ruleset.NATRange{HasPort: t.HasPort, PortLo: t.PortLo, PortHi: t.PortHi}, whole)
 	case *ruleset.Netmap:
 		e := srcEnd
 		if hook == Prerouting || hook == Output {
@@ -67,14 +124,15 @@ func (s *Symbolic) translated(hook Hook, p Part, m mapping) []Part {
 
 // rewritten is DNAT's and SNAT's image, but for the connection's status and the new address's class: those are left to settle, which
 // does it once for many rules.
-func (s *Symbolic) rewritten(p Part, e end, r ruleset.NATRange) []Part {
+func (s *Symbolic) rewritten(p Part, e end, r ruleset.NATRange, whole packet.Set) []Part {
 	var out []Part
 	sp := s.Space
 	newAddr := r.From.IsValid()
 	// What already has the new address keeps it, and is not marked as translated for it.
 	same := sp.None()
 	if newAddr && r.From == r.To {
-		same = sp.Addr(e.addr, r.From)
+		// Few addresses of the host's networks are where a packet may go already, which spares most rules the other case.
+		same = sp.Addr(e.addr, r.From).Intersect(whole.Keep(e.addr, e.kind))
 	}
 	// piece rewrites the address of a set, if addr, and has its port already in place, if port.
 	piece := func(set packet.Set, addr, port bool) {
@@ -93,16 +151,21 @@ func (s *Symbolic) rewritten(p Part, e end, r ruleset.NATRange) []Part {
 			piece(set, false, port)
 			return
 		}
-		piece(set.Intersect(same), false, port)
-		piece(set.Minus(same), true, port)
+		if set.Overlaps(same) {
+			piece(set.Intersect(same), false, port)
+			set = set.Minus(same)
+		}
+		piece(set, true, port)
 	}
-	ported := s.portHeaders()
 	if !r.HasPort {
 		split(p.Set, false)
 		return out
 	}
-	split(p.Set.Minus(ported), false)
-	set := p.Set.Intersect(ported)
+	set := p.Set
+	if ported := s.portHeaders().Simplify(whole); !set.Within(ported) {
+		split(set.Minus(ported), false)
+		set = set.Intersect(ported)
+	}
 	if r.PortBase != 0 {
 		for _, span := range set.Ranges(e.port) {
 			for v := span[0]; v <= span[1]; v++ {
@@ -113,13 +176,14 @@ func (s *Symbolic) rewritten(p Part, e end, r ruleset.NATRange) []Part {
 		return out
 	}
 	// A port that lies in the range stays (nf_nat_core.c, get_unique_tuple).
-	in := set.Intersect(sp.Range(e.port, uint64(r.PortLo), uint64(r.PortHi)))
-	split(in, false)
-	rest := set.Minus(in)
+	to, rest := sp.Range(e.port, uint64(r.PortLo), uint64(r.PortHi)), set
+	if set.Overlaps(to) {
+		split(set.Intersect(to), false)
+		rest = set.Minus(to)
+	}
 	if rest.IsEmpty() {
 		return out
 	}
-	to := sp.Range(e.port, uint64(r.PortLo), uint64(r.PortHi))
 	if newAddr && !rest.Overlaps(same) {
 		// The common case at one go: address and port.
 		both := sp.Builder().AddrRange(e.addr, r.From, r.To).Range(e.port, uint64(r.PortLo), uint64(r.PortHi)).Set()
@@ -142,30 +206,30 @@ func (s *Symbolic) settle(p Part, e end) Part {
 }
 
 // redirected is REDIRECT's image: the host's own address on the interface that the packet came in on.
-func (s *Symbolic) redirected(hook Hook, p Part, r ruleset.NATRange) []Part {
+func (s *Symbolic) redirected(hook Hook, p Part, r ruleset.NATRange, whole packet.Set) []Part {
 	if hook == Output {
 		r.From = netip.MustParseAddr("127.0.0.1")
 		if s.Net.V6() {
 			r.From = netip.IPv6Loopback()
 		}
 		r.To = r.From
-		return s.rewritten(p, dstEnd, r)
+		return s.rewritten(p, dstEnd, r, whole)
 	}
 	return s.byIface(p, packet.FieldIn, func(q Part, iface string) []Part {
 		r.From, _ = s.Net.Env.HostAddr(iface)
 		r.To = r.From
-		return s.rewritten(q, dstEnd, r)
+		return s.rewritten(q, dstEnd, r, whole)
 	})
 }
 
 // masqueraded is MASQUERADE's image: the host's address on the interface that the packet leaves by.
-func (s *Symbolic) masqueraded(p Part, r ruleset.NATRange) []Part {
+func (s *Symbolic) masqueraded(p Part, r ruleset.NATRange, whole packet.Set) []Part {
 	return s.byIface(p, packet.FieldOut, func(q Part, iface string) []Part {
 		if r.From = s.masquerade; !r.From.IsValid() {
 			r.From, _ = s.Net.Env.HostAddr(iface)
 		}
 		r.To = r.From
-		return s.rewritten(q, srcEnd, r)
+		return s.rewritten(q, srcEnd, r, whole)
 	})
 }
 

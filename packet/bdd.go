@@ -29,6 +29,8 @@ const freeLevel = -1
 
 type binaryEntry struct{ x, y, res ref }
 
+type ternaryEntry struct{ g, x, y, res ref }
+
 type unaryEntry struct {
 	x   ref
 	op  int32
@@ -38,6 +40,8 @@ type unaryEntry struct {
 const (
 	minTable = 1 << 12
 	maxCache = 1 << 21
+	// simpleCache is for few domains and the short diagrams of rules.
+	simpleCache = 1 << 12
 )
 
 // A bdd is a store of decision diagram nodes with the operations on them. When it runs out of nodes or time it is
@@ -51,6 +55,9 @@ type bdd struct {
 	// binary holds results of and; unary those of operations with an interned number.
 	binary []binaryEntry
 	unary  []unaryEntry
+	// simple holds results of simplify, which unlike and is not symmetric.
+	simple []binaryEntry
+	chosen []ternaryEntry
 
 	maxNodes int
 	deadline time.Time
@@ -67,6 +74,8 @@ func (b *bdd) init(maxNodes int) {
 	b.table = make([]uint64, minTable)
 	b.binary = make([]binaryEntry, minTable/2)
 	b.unary = make([]unaryEntry, minTable/4)
+	b.simple = make([]binaryEntry, simpleCache)
+	b.chosen = make([]ternaryEntry, simpleCache)
 	b.maxNodes = maxNodes
 }
 
@@ -147,6 +156,13 @@ func (b *bdd) grow() {
 			b.binary[hash2(e.x, e.y)&uint32(n-1)] = e
 		}
 	}
+	if n := len(b.table) / 16; n > len(b.chosen) && n <= maxCache/2 {
+		was := b.chosen
+		b.chosen = make([]ternaryEntry, n)
+		for _, e := range was {
+			b.chosen[(hash2(e.g, e.x)^hash2(e.y, e.g))&uint32(n-1)] = e
+		}
+	}
 	if n := len(b.table) / 8; n > len(b.unary) && n <= maxCache/2 {
 		was := b.unary
 		b.unary = make([]unaryEntry, n)
@@ -223,6 +239,8 @@ func (b *bdd) collect(roots []ref) {
 	clear(b.table)
 	clear(b.binary)
 	clear(b.unary)
+	clear(b.simple)
+	clear(b.chosen)
 	b.free = b.free[:0]
 	b.used = 0
 	for k := len(b.nodes) - 1; k > 0; k-- {
@@ -233,6 +251,44 @@ func (b *bdd) collect(roots []ref) {
 			continue
 		}
 		b.used++
+		b.place(uint64(hash3(n.level, n.lo, n.hi))<<32 | uint64(uint32(k)))
+	}
+}
+
+// compact gives back all nodes from an index on but those below the roots, which move together; the roots' new places are written
+// over them. Children stand before their parents there, since nothing was free that new nodes could have taken.
+func (b *bdd) compact(from int, roots []ref) {
+	b.visit(func(int32, node) {}, roots...)
+	to := make([]int32, len(b.nodes)-from)
+	move := func(x ref) ref {
+		if k := int(x >> 1); k >= from {
+			return ref(to[k-from]<<1) | x&1
+		}
+		return x
+	}
+	next := from
+	for k := from; k < len(b.nodes); k++ {
+		if b.mark[k] == b.epoch {
+			n := b.nodes[k]
+			b.nodes[next] = node{n.level, move(n.lo), move(n.hi)}
+			to[k-from] = int32(next)
+			next++
+		}
+	}
+	b.nodes = b.nodes[:next]
+	for i := range roots {
+		roots[i] = move(roots[i])
+	}
+	clear(b.mark)
+	b.epoch = 0
+	clear(b.table)
+	clear(b.binary)
+	clear(b.unary)
+	clear(b.simple)
+	clear(b.chosen)
+	b.used = next - 1
+	for k := 1; k < next; k++ {
+		n := &b.nodes[k]
 		b.place(uint64(hash3(n.level, n.lo, n.hi))<<32 | uint64(uint32(k)))
 	}
 }

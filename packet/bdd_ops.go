@@ -79,6 +79,94 @@ func (b *bdd) ite(level int32, g, h ref) ref {
 	return b.or(b.and(v, g), b.and(v^1, h))
 }
 
+// choose is x where g holds and y elsewhere, without the functions between that and would make.
+func (b *bdd) choose(g, x, y ref) ref {
+	switch {
+	case g == trueRef || x == y:
+		return x
+	case g == falseRef:
+		return y
+	case x == falseRef || x == g^1:
+		return b.and(g^1, y)
+	case x == trueRef || x == g:
+		return b.or(g, y)
+	case y == falseRef || y == g:
+		return b.and(g, x)
+	case y == trueRef || y == g^1:
+		return b.or(g^1, x)
+	}
+	if g&1 != 0 {
+		g, x, y = g^1, y, x
+	}
+	level := min(b.level(g), b.level(x), b.level(y))
+	h := (hash2(g, x) ^ hash2(y, g)) & uint32(len(b.chosen)-1)
+	if e := &b.chosen[h]; e.g == g && e.x == x && e.y == y {
+		return e.res
+	}
+	if b.tick() {
+		return falseRef
+	}
+	gl, gh := b.at(g, level)
+	xl, xh := b.at(x, level)
+	yl, yh := b.at(y, level)
+	r := b.mk(level, b.choose(gl, xl, yl), b.choose(gh, xh, yh))
+	if !b.dead {
+		b.chosen[h] = ternaryEntry{g, x, y, r}
+	}
+	return r
+}
+
+// simplify gives a function that agrees with x wherever c holds and is as small as that allows without effort: what x decides
+// outside of c is dropped (O. Coudert, J. C. Madre, A unified framework for the formal verification of sequential circuits, 1990:
+// "restrict"). It is falseRef exactly where x and c do not overlap.
+func (b *bdd) simplify(x, c ref) ref {
+	for {
+		switch {
+		case c == trueRef || x <= falseRef && c != falseRef:
+			return x
+		case c == falseRef || x == c^1:
+			return falseRef
+		case x == c:
+			return trueRef
+		}
+		level, at := b.level(x), b.level(c)
+		if at > level {
+			break
+		}
+		cl, ch := b.at(c, at)
+		switch {
+		case at < level:
+			c = b.or(cl, ch)
+		case cl == falseRef:
+			_, x = b.at(x, at)
+			c = ch
+		case ch == falseRef:
+			x, _ = b.at(x, at)
+			c = cl
+		default:
+			return b.simplifyHalves(x, c, level)
+		}
+	}
+	return b.simplifyHalves(x, c, b.level(x))
+}
+
+func (b *bdd) simplifyHalves(x, c ref, level int32) ref {
+	h := hash2(x, c) & uint32(len(b.simple)-1)
+	if e := &b.simple[h]; e.x == x && e.y == c {
+		return e.res
+	}
+	if b.tick() {
+		return falseRef
+	}
+	xl, xh := b.at(x, level)
+	cl, ch := b.at(c, level)
+	r := b.mk(level, b.simplify(xl, cl), b.simplify(xh, ch))
+	if !b.dead {
+		b.simple[h] = binaryEntry{x, c, r}
+	}
+	return r
+}
+
 // overlaps says whether the conjunction is satisfiable. It makes no node; what it finds disjoint it remembers as and's
 // result.
 func (b *bdd) overlaps(x, y ref) bool {

@@ -3,11 +3,8 @@ package packet
 // A Field is one thing that a packet set can say about a packet.
 type Field uint8
 
-// The fields in the order of their variables, each most significant bit first. What rules dispatch on comes first: with
-// the interfaces and the connection's state on top, a chain that sends each bridge's packets its own way splits into small
-// sets early. Current and original addresses and ports are neighbours, so that moving one into the other is a linear
-// rename. (The bits of the two marks alternate, so that equality of marks, which CONNMARK makes, is small.) After the
-// fields come the opaque variables.
+// The fields. Their numbers are not the order of their variables: see fieldOrder. The bits of the two marks alternate, so that
+// equality of marks, which CONNMARK makes, is small. After the fields come the opaque variables.
 const (
 	FieldOut       Field = iota // interface class of the output interface
 	FieldState                  // a State
@@ -140,10 +137,7 @@ func layout(v6 bool, ifaceClasses int) (fields [numFields]fieldInfo, at []place)
 		fields[f].levels = append(fields[f].levels, int32(len(at)))
 		at = append(at, place{f, uint8(bit)})
 	}
-	for f := range numFields {
-		if f == FieldCTMark {
-			continue
-		}
+	for _, f := range fieldOrder() {
 		for i := fields[f].width - 1; i >= 0; i-- {
 			add(f, i)
 			if f == FieldMark {
@@ -152,4 +146,18 @@ func layout(v6 bool, ifaceClasses int) (fields [numFields]fieldInfo, at []place)
 		}
 	}
 	return fields, at
+}
+
+// fieldOrder is the order of the fields' variables, each most significant bit first; FieldCTMark goes with FieldMark. What nearly
+// every rule leaves alone, or all of them ask in the same way, comes first: there a condition costs its own nodes and not a copy of
+// the set above them. What rules dispatch on follows. Current and original addresses and ports are neighbours, so that moving one
+// into the other is a linear rename, and the original is above: behind DNAT it falls into a few classes, such as the host's own
+// addresses, while there are as many new addresses as rules, each with a copy of what is below it.
+func fieldOrder() []Field {
+	return []Field{
+		FieldTTL, FieldDSCP, FieldECN, FieldLength,
+		FieldOut, FieldState, FieldDir, FieldStatus, FieldDstType, FieldSrcType, FieldProto,
+		FieldOrigDst, FieldDst, FieldOrigSrc, FieldSrc, FieldOrigDPort, FieldDPort, FieldOrigSPort, FieldSPort,
+		FieldIn, FieldICMPType, FieldICMPCode, FieldTCPFlags, FieldFragment, FieldMark,
+	}
 }

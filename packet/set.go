@@ -58,6 +58,40 @@ func (a Set) Minus(b Set) Set {
 	return s.set(s.and(x, y^1))
 }
 
+// Simplify gives a set that holds the same packets of the domain as a, and outside of it whatever makes it simple: Simplify(d)
+// intersected with d is a intersected with d. It is empty exactly where a and the domain do not overlap.
+func (a Set) Simplify(domain Set) Set {
+	s, x, c := pair(a, domain)
+	if s == nil {
+		return a
+	}
+	return s.set(s.simplify(x, c))
+}
+
+// Else is the packets of a that are in first, and those of b that are not: what becomes of packets of which the rules in front decide
+// on those in first.
+func (a Set) Else(first, b Set) Set {
+	s, x, y := pair(a, b)
+	t, g, _ := pair(first, Set{s, falseRef})
+	if s == nil || t == nil {
+		return a
+	}
+	return s.set(s.choose(g, x, y))
+}
+
+// Union is the packets in any of the sets. Uniting many one by one would copy the long way down to each of them again and again, so
+// it is done in pairs.
+func (s *Space) Union(sets []Set) Set {
+	switch len(sets) {
+	case 0:
+		return s.None()
+	case 1:
+		return sets[0].Union(s.None())
+	}
+	half := len(sets) / 2
+	return s.Union(sets[:half]).Union(s.Union(sets[half:]))
+}
+
 // Complement is all packets that are not in the set. It costs nothing.
 func (a Set) Complement() Set {
 	if a.s == nil {

@@ -82,6 +82,47 @@ func (s *Space) Collect(keep ...[]Set) {
 	s.collect(roots)
 }
 
+// A Scope is a stretch of work whose intermediate sets nobody keeps.
+type Scope struct {
+	s    *Space
+	from int
+}
+
+// scopeFrom is how many nodes a scope must have made for clearing up to be worth the while.
+const scopeFrom = 1 << 20
+
+// Scope begins a stretch of work. Sets that are made before [Scope.End] and kept must be given to it; those of before stay.
+func (s *Space) Scope() Scope {
+	if len(s.free) > 0 {
+		return Scope{}
+	}
+	return Scope{s, len(s.nodes)}
+}
+
+// End frees the nodes of all sets made since the scope began but those of keep, which are replaced in place. Unlike
+// [Space.Collect] it needs not know of older sets. Where little was made it does nothing.
+func (c Scope) End(keep []Set) {
+	s := c.s
+	if s == nil || s.dead || len(s.nodes)-c.from < scopeFrom {
+		return
+	}
+	roots := make([]ref, len(keep), len(keep)+1)
+	for i, k := range keep {
+		s.same(k)
+		roots[i] = k.r
+	}
+	if s.wfKnown {
+		roots = append(roots, s.wf)
+	}
+	s.compact(c.from, roots)
+	for i := range keep {
+		keep[i].r = roots[i]
+	}
+	if s.wfKnown {
+		s.wf = roots[len(keep)]
+	}
+}
+
 // set wraps the result of an operation; once the space is exhausted that is the empty set.
 func (s *Space) set(r ref) Set {
 	if s.dead {
