@@ -20,16 +20,22 @@ func hy004() *Check {
 func runHY004(p *Pass) {
 	done := map[*parser.File]bool{}
 	for _, rs := range p.Host.Rulesets {
-		switch {
-		case rs == nil:
-		case rs.Dump == nil:
-			// A script: each command fails alone.
-			for _, e := range rs.Refused {
-				p.reportRefusal(rs.File, ruleset.Refusal{Error: e}, "")
+		if rs == nil {
+			continue
+		}
+		for _, f := range append([]*parser.File{rs.File}, rs.Added...) {
+			switch {
+			case f == nil || f == rs.File && rs.Dump == nil || len(f.Dumps) == 0:
+				// A script: each command fails alone.
+				for _, e := range rs.Refused {
+					if f == nil || e.Pos.File == f.Name {
+						p.reportRefusal(f, ruleset.Refusal{Error: e}, "")
+					}
+				}
+			case !done[f]:
+				done[f] = true
+				p.refusalsOf(f)
 			}
-		case rs.File != nil && !done[rs.File]:
-			done[rs.File] = true
-			p.refusalsOf(rs.File)
 		}
 	}
 }
@@ -41,7 +47,7 @@ func (p *Pass) refusalsOf(f *parser.File) {
 	}
 	var sets []*ruleset.Ruleset
 	for _, rs := range p.Host.Rulesets {
-		if rs != nil && rs.File == f && rs.Dump != nil {
+		if rs != nil && (rs.File == f && rs.Dump != nil || slices.Contains(rs.Added, f)) {
 			sets = append(sets, rs)
 		}
 	}

@@ -55,6 +55,7 @@ func (r *Ruleset) Dialect() Dialect { return r.dialect }
 // the dump begins, as iptables-restore does; without, as with --noflush, rules are added to what is
 // there, and a declared user chain that exists is emptied.
 func (r *Ruleset) Apply(f *parser.File, d *parser.Dump, flush bool) {
+	r.note(f)
 	r.b.flush = flush
 	for _, t := range d.Tables {
 		r.applyTable(f, t, flush)
@@ -62,6 +63,14 @@ func (r *Ruleset) Apply(f *parser.File, d *parser.Dump, flush bool) {
 	}
 	r.b.flush = false
 	r.Link()
+}
+
+// note remembers a file that adds to what another one said.
+func (r *Ruleset) note(f *parser.File) {
+	if r.File == nil || r.File == f || len(r.Added) > 0 && r.Added[len(r.Added)-1] == f || slices.Contains(r.Added, f) {
+		return
+	}
+	r.Added = append(r.Added, f)
 }
 
 func (r *Ruleset) applyTable(f *parser.File, t *parser.Table, flush bool) {
@@ -195,6 +204,7 @@ func (r *Ruleset) refuseAt(f *parser.File, line int, span, of parser.Span, msg s
 // Command carries one command line out on a table, which it makes if it is not there: "-I DOCKER-USER …"
 // of a script, say. After the last command [Ruleset.Link] must be called.
 func (r *Ruleset) Command(table string, f *parser.File, rule *parser.Rule) {
+	r.note(f)
 	r.command(r.table(table), f, rule)
 	r.resolve()
 }

@@ -17,13 +17,25 @@ type Refusal struct {
 }
 
 // Refusals lists the places of a file that iptables-restore would refuse, in order of position: the errors of the
-// file and of the rulesets that Build made of it, and what only a restore minds, such as lines that end in CR LF.
-// Where the file does not tell its backend both are asked.
+// file and of the rulesets that Build made of it or that it was added to, and what only a restore minds, such as lines that end in
+// CR LF. Where the file does not tell its backend both are asked, unless it was added to rules of one.
 func Refusals(f *parser.File, sets []*Ruleset) []Refusal {
 	var out []Refusal
 	live := len(f.Dumps) > 0 && !slices.ContainsFunc(f.Dumps, func(d *parser.Dump) bool { return d.Tool == "" })
 	for _, e := range f.Errors {
 		out = append(out, Refusal{Error: e, Live: live})
+	}
+	for _, rs := range sets {
+		if rs.File == f {
+			out = append(out, rs.refusals()...)
+			continue
+		}
+		// The kernel may have taken the rules that were there; those that were added are yet to be loaded.
+		for _, e := range slices.Concat(rs.Errors, rs.Refused) {
+			if e.Pos.File == f.Name {
+				out = append(out, Refusal{Error: e, Live: live})
+			}
+		}
 	}
 	for _, n := range f.Notes {
 		switch n.Code {
@@ -34,9 +46,6 @@ func Refusals(f *parser.File, sets []*Ruleset) []Refusal {
 		case "no-final-newline":
 			out = append(out, Refusal{Error: &parser.Error{Pos: n.Pos, Span: n.Span, Code: "restore-would-fail", Msg: n.Text}, Backend: parser.Legacy, Live: live})
 		}
-	}
-	for _, rs := range sets {
-		out = append(out, rs.refusals()...)
 	}
 	known := map[parser.Position]bool{}
 	for _, e := range out {
@@ -68,7 +77,7 @@ func spanAt(f *parser.File, pos parser.Position) parser.Span {
 func (r *Ruleset) refusals() []Refusal {
 	live := r.Dump != nil && r.Dump.Tool != ""
 	list := func(rs *Ruleset) []*parser.Error { return slices.Concat(rs.Errors, rs.Refused) }
-	mine := list(r)
+	mine := slices.DeleteFunc(list(r), func(e *parser.Error) bool { return r.File != nil && e.Pos.File != r.File.Name })
 	if r.Dump == nil || live || r.Backend != parser.BackendUnknown {
 		out := make([]Refusal, 0, len(mine))
 		for _, e := range mine {

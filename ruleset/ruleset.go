@@ -17,6 +17,8 @@ type Ruleset struct {
 	File *parser.File
 	// Dump is the part of the file, nil where commands built the ruleset.
 	Dump *parser.Dump
+	// Added are the other files whose commands were carried out on it afterwards, in order.
+	Added []*parser.File
 	// Errors are places where the text was understood but cannot be carried out: an unknown
 	// chain in a jump, a jump loop, a bad address. They make the input "only partly understood".
 	Errors []*parser.Error
