@@ -12,6 +12,16 @@ import (
 // documentation with commands in it. The rules of base, a file that was parsed before or nil, are there already when it is carried
 // out: restore input is added to them as with --noflush.
 func Read(name, src string, base *parser.File, opts ...parser.Option) *Result {
+	return read(name, src, base, false, opts)
+}
+
+// ReadOver is Read for what iptables-restore loads without --noflush: each table that the text begins is emptied first, whoever's rules
+// are in it. A script empties what it says, and is read as by Read.
+func ReadOver(name, src string, base *parser.File, opts ...parser.Option) *Result {
+	return read(name, src, base, true, opts)
+}
+
+func read(name, src string, base *parser.File, flush bool, opts []parser.Option) *Result {
 	f := parser.ParseString(name, src, opts...)
 	if res := Commands(f, base); res != nil {
 		return res
@@ -39,7 +49,7 @@ func Read(name, src string, base *parser.File, opts ...parser.Option) *Result {
 				rs.File = f
 				res.Rulesets = append(res.Rulesets, rs)
 			}
-			rs.Apply(f, d, false)
+			rs.Apply(f, d, flush)
 		}
 	}
 	for _, rs := range res.Rulesets {

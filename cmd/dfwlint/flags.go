@@ -26,9 +26,11 @@ type lintFlags struct {
 	pedantic           bool
 
 	stdinName  string
+	reportName string
 	allowEmpty bool
 	context    string
 	onto       string
+	flush      bool
 
 	sarifRoot, sarifCategory string
 	sarifSuppressed          bool
@@ -55,8 +57,10 @@ func (f *lintFlags) register(cmd *cobra.Command) {
 	fl.BoolVar(&f.pedantic, "pedantic", false, "also report findings of low precision")
 	fl.StringVar(&f.context, "context", "", "`DIR` with facts of the host: ip-addr.json, ip-route.json, ipset.save, docker-inspect.json, …")
 	fl.BoolVar(&f.live, "live", false, "lint the rules of this host, as root: collect and lint without leaving files")
-	fl.StringVar(&f.onto, "onto", "", "add the rules of the files to those of `BASE`, a dump, as --noflush does or as a script does on that host")
+	fl.StringVar(&f.onto, "onto", "", "add the rules of the files to those of `BASE`, a dump or -, as --noflush does or as a script does on that host")
+	fl.BoolVar(&f.flush, "flush", false, "with --onto: empty the tables that a file names first, as iptables-restore does without --noflush")
 	fl.StringVar(&f.stdinName, "stdin-filename", "", "`NAME` of standard input in reports")
+	fl.StringVar(&f.reportName, "path-in-report", "", reportNameHelp)
 	fl.BoolVar(&f.allowEmpty, "allow-empty", false, "take an empty input for a host without rules")
 	fl.BoolVarP(&f.quiet, "quiet", "q", false, "findings and errors only: no notes, no summary")
 	fl.BoolVar(&f.noSummary, "no-summary", false, "no table of findings at the end")
@@ -71,11 +75,15 @@ func (f *lintFlags) register(cmd *cobra.Command) {
 	fl.StringVar(&f.baseline, "baseline", "", "report only what is not in `FILE`, the findings of an earlier day")
 	fl.BoolVar(&f.writeBaseline, "write-baseline", false, "write what is found now to the file of --baseline")
 	fl.StringArrayVar(&f.hosts, "host", nil, "the files are of the one host `NAME`; NAME=FILE adds a file to a host and may be repeated")
+	cmd.MarkFlagsMutuallyExclusive("stdin-filename", "path-in-report")
 	severities := []string{"critical", "high", "medium", "low", "info"}
 	fixed(cmd, "format", report.Formats()...)
 	fixed(cmd, "fail-on", append(severities, "none")...)
 	fixed(cmd, "min-severity", severities...)
 }
+
+// reportNameHelp is what --path-in-report is for, wherever it is a flag.
+const reportNameHelp = "treat the one input as the file `PATH`, which it is to become: in reports, for its family (rules.v6) and for the nearest " + config.FileName
 
 // output is one --output.
 type output struct{ format, file string }

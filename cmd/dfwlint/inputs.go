@@ -52,10 +52,16 @@ func readInputs(c console, f *lintFlags, args []string) ([]*input, error) {
 		}
 		seen[a] = true
 	}
+	if f.reportName != "" && len(sources) != 1 {
+		return nil, fmt.Errorf("--path-in-report names one input, but %d are given", len(sources))
+	}
+	if f.onto == "-" && seen["-"] {
+		return nil, errors.New("- is given twice, as input and for --onto: standard input can be read once")
+	}
 	if seen["-"] {
 		stdin, stdinErr = io.ReadAll(c.in)
 	}
-	base, err := loadBase(f.onto)
+	onto, err := loadBase(c, f.onto, f.flush)
 	if err != nil {
 		return nil, err
 	}
@@ -71,11 +77,14 @@ func readInputs(c console, f *lintFlags, args []string) ([]*input, error) {
 			uri = root.uri(name)
 			src, err = os.ReadFile(name)
 		}
+		if f.reportName != "" && err == nil {
+			name, uri = f.reportName, root.uri(f.reportName)
+		}
 		if err != nil {
 			out[i] = unreadable(name, uri, err)
 		} else {
-			out[i] = buildOnto(base, name, uri, src, f.allowEmpty)
-			out[i].again = func() []*ruleset.Ruleset { return buildOnto(base, name, uri, src, f.allowEmpty).rulesets }
+			out[i] = buildOnto(onto, name, uri, src, f.allowEmpty)
+			out[i].again = func() []*ruleset.Ruleset { return buildOnto(onto, name, uri, src, f.allowEmpty).rulesets }
 		}
 		out[i].owner, out[i].facts = s.owner, s.facts
 	})

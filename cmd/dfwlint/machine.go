@@ -18,6 +18,7 @@ import (
 type machineFlags struct {
 	context    string
 	stdinName  string
+	reportName string
 	allowEmpty bool
 }
 
@@ -25,6 +26,8 @@ func (f *machineFlags) register(cmd *cobra.Command) {
 	fl := cmd.Flags()
 	fl.StringVar(&f.context, "context", "", "`DIR` with facts of the host, and its dumps: ip-addr.json, docker-inspect.json, v4.rules, …")
 	fl.StringVar(&f.stdinName, "stdin-filename", "", "`NAME` of standard input in messages")
+	fl.StringVar(&f.reportName, "path-in-report", "", "treat the one input as the file `PATH`, which it is to become: in messages, and for its family (rules.v6)")
+	cmd.MarkFlagsMutuallyExclusive("stdin-filename", "path-in-report")
 	fl.BoolVar(&f.allowEmpty, "allow-empty", false, "take an empty input for a host without rules")
 }
 
@@ -44,7 +47,7 @@ func (f *machineFlags) load(c console, cmd *cobra.Command, args []string) (*mach
 	if len(args) == 0 && f.context == "" {
 		return nil, fmt.Errorf("no input: give the output of iptables-save as a file, - for standard input, or a --context that holds it (see dfwlint %s --help)", cmd.Name())
 	}
-	lf := &lintFlags{stdinName: f.stdinName, allowEmpty: f.allowEmpty}
+	lf := &lintFlags{stdinName: f.stdinName, reportName: f.reportName, allowEmpty: f.allowEmpty}
 	inputs, err := readInputs(c, lf, args)
 	if err != nil {
 		return nil, err

@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"io"
 	"os"
 	"slices"
 
@@ -11,20 +13,51 @@ import (
 	"github.com/dfwlint/dfwlint/script"
 )
 
+// A base is what --onto names: rules that are there already.
+type base struct {
+	file *parser.File
+	// flush says that restore input empties the tables which it names.
+	flush bool
+}
+
 // loadBase reads the dump that --onto names; nil without one.
-func loadBase(name string) (*parser.File, error) {
+func loadBase(c console, name string, flush bool) (*base, error) {
 	if name == "" {
+		if flush {
+			return nil, errors.New("--flush needs --onto BASE: the rules of which tables are emptied")
+		}
 		return nil, nil
 	}
-	src, err := os.ReadFile(name)
+	src, err := readBase(c, name)
 	if err != nil {
 		return nil, fmt.Errorf("--onto: %w", err)
+	}
+	if name == "-" {
+		name = stdinLabel("")
 	}
 	f := parser.Parse(name, src, parser.AllowEmpty(), parser.AssumeFamily(familyHint(name)))
 	if len(f.Tables) == 0 && len(f.Errors) > 0 {
 		return nil, fmt.Errorf("--onto: %w", f.Errors[0])
 	}
-	return f, nil
+	return &base{f, flush}, nil
+}
+
+func readBase(c console, name string) ([]byte, error) {
+	if name == "-" {
+		return io.ReadAll(c.in)
+	}
+	return os.ReadFile(name)
+}
+
+// read carries out the commands of a text, on the rules of the base if there is one.
+func (b *base) read(name, src string, opts ...parser.Option) *script.Result {
+	switch {
+	case b == nil:
+		return script.Read(name, src, nil, opts...)
+	case b.flush:
+		return script.ReadOver(name, src, b.file, opts...)
+	}
+	return script.Read(name, src, b.file, opts...)
 }
 
 // build reads a text of whatever kind and carries out its commands.
@@ -33,7 +66,7 @@ func build(name, uri string, src []byte, allowEmpty bool) *input {
 }
 
 // buildOnto is build on top of the rules of a base, which may be nil.
-func buildOnto(base *parser.File, name, uri string, src []byte, allowEmpty bool) *input {
+func buildOnto(onto *base, name, uri string, src []byte, allowEmpty bool) *input {
 	var opts []parser.Option
 	if allowEmpty {
 		opts = append(opts, parser.AllowEmpty())
@@ -41,13 +74,16 @@ func buildOnto(base *parser.File, name, uri string, src []byte, allowEmpty bool)
 	if f := familyHint(name); f != parser.FamilyUnknown {
 		opts = append(opts, parser.AssumeFamily(f))
 	}
-	res := script.Read(name, string(src), base, opts...)
+	res := onto.read(name, string(src), opts...)
 	in := &input{Input: report.NewInput(name, uri, res.File, res.Rulesets...), rulesets: res.Rulesets}
 	in.Errors, in.Notes = res.Errors, res.Notes
-	if base != nil {
-		in.Errors = append(slices.Clone(base.Errors), in.Errors...)
+	if onto != nil {
+		in.Errors = append(slices.Clone(onto.file.Errors), in.Errors...)
+		if len(onto.file.Tables) == 0 {
+			in.notices = append(in.notices, report.Notice{Kind: report.KindNote, Code: "onto", Text: onto.file.Name + " holds no rules: " + name + " is judged as if a host without any loaded it."})
+		}
 	}
-	if base != nil || res.Commands > 0 {
+	if onto != nil || res.Commands > 0 {
 		in.Tables, in.Chains, in.Rules = count(res.Rulesets)
 	}
 	if res.Commands > 0 && len(res.Rulesets) > 0 {
