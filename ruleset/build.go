@@ -77,7 +77,7 @@ func (r *Ruleset) applyTable(f *parser.File, t *parser.Table, flush bool) {
 	tab := r.table(t.Name)
 	tab.Line = t.Line
 	if flush {
-		tab.Chains, tab.byName = nil, map[string]*Chain{}
+		r.flush(tab, f)
 	}
 	ci := 0
 	for i := range t.Rules {
@@ -89,6 +89,30 @@ func (r *Ruleset) applyTable(f *parser.File, t *parser.Table, flush bool) {
 	}
 	for ; ci < len(t.Chains); ci++ {
 		r.declare(tab, f, &t.Chains[ci], flush)
+	}
+}
+
+// flush empties a table for what a file loads into it. What the file does not declare of another one's built-in chains, the older
+// backend leaves with its policy; the newer makes the table anew.
+func (r *Ruleset) flush(tab *Table, f *parser.File) {
+	had := tab.Chains
+	tab.Chains, tab.byName = nil, map[string]*Chain{}
+	if r.File == nil || r.File == f {
+		return
+	}
+	for _, c := range had {
+		switch {
+		case !c.Builtin:
+		case r.Backend == parser.Legacy:
+			c.Rules, c.Counters = nil, Counters{}
+			tab.Chains = append(tab.Chains, c)
+			tab.byName[c.Name] = c
+		case r.Backend == parser.BackendUnknown && c.Policy == PolicyDrop:
+			r.Notes = append(r.Notes, parser.Note{
+				Pos: parser.Position{File: f.Name, Line: max(tab.Line, 1), Col: 1}, Code: "policy-lost",
+				Text: fmt.Sprintf("the policy of %s is taken to be ACCEPT unless the file says it: iptables-nft-restore forgets the DROP that it had, iptables-legacy-restore would leave it", c.Name),
+			})
+		}
 	}
 }
 
