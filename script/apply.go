@@ -14,6 +14,8 @@ type applier struct {
 	*reader
 	res  *Result
 	base []*ruleset.Ruleset
+	// listed are the tables of which a listing was shown, so that they are the base's no more.
+	listed map[*ruleset.Table]bool
 }
 
 func (a *applier) run() {
@@ -71,6 +73,7 @@ func (a *applier) apply(c *call, rule *parser.Rule) {
 			a.note(c.start, "listing", "this listing of table %s takes the place of what the commands before it made there", c.table)
 		}
 		rs.Reset(c.table)
+		a.listed[rs.Table(c.table)] = true
 	}
 	rs.Begin(c.table)
 	sh := rule.Shape
@@ -130,9 +133,9 @@ func harmless(code string, command byte) bool {
 	return false
 }
 
-// expect makes the chains that the command takes to exist: without a base they are from somewhere else.
+// expect makes the chains that the command takes to exist: without a base, and after a listing that may be cut, they are from somewhere else.
 func (a *applier) expect(rs *ruleset.Ruleset, c *call, rule *parser.Rule) {
-	if slices.Contains(a.base, rs) {
+	if slices.Contains(a.base, rs) && !a.listed[rs.Table(c.table)] {
 		return
 	}
 	f, sh := a.res.File, rule.Shape

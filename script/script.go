@@ -46,7 +46,7 @@ func Parse(name string, src []byte, base ...*ruleset.Ruleset) *Result {
 		commands[i] = r.calls[i].command()
 	}
 	res.File = parser.ParseCommands(name, text, commands)
-	a := &applier{reader: r, res: res, base: base}
+	a := &applier{reader: r, res: res, base: base, listed: map[*ruleset.Table]bool{}}
 	a.run()
 	res.Errors = append(res.Errors, a.refused()...)
 	for _, rs := range res.Rulesets {

@@ -150,6 +150,18 @@ func TestOnto(t *testing.T) {
 	}
 }
 
+// A listing that was cut takes the place of the base's table, and jumps into chains that it does not show.
+func TestListingOnto(t *testing.T) {
+	base := parser.ParseString("base.rules", "*nat\n:PREROUTING ACCEPT [0:0]\n:DOCKER - [0:0]\nCOMMIT\n")
+	res := Read("page.md", "A page.\n\n```\n$ iptables -t nat -S\n...\n-A DOCKER -p tcp -m tcp --dport 80 -j DNAT --to-destination 172.17.0.2:80\n```\n", base)
+	if len(res.Errors) > 0 || len(res.Rulesets) != 1 {
+		t.Fatalf("%d rulesets, errors %v", len(res.Rulesets), res.Errors)
+	}
+	if c := res.Rulesets[0].Chain("nat", "DOCKER"); c == nil || len(c.Rules) != 1 {
+		t.Errorf("DOCKER is %+v", c)
+	}
+}
+
 // TestCorpus reads the scripts and pages that people have published.
 func TestCorpus(t *testing.T) {
 	var files []string
