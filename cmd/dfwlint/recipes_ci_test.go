@@ -100,7 +100,7 @@ func runWorkflow(ts *testscript.TestScript, neg bool, args []string) {
 			action, _, _ := strings.Cut(s.Uses, "@")
 			switch action {
 			case "":
-				env := os.Environ()[:0:0]
+				var env []string
 				for k, v := range s.Env {
 					env = append(env, k+"="+expand(v))
 				}

@@ -82,7 +82,7 @@ func newRelease(dir string) (*release, error) {
 
 // worktree lists what is in the work tree and not ignored.
 func worktree(top string) ([]string, error) {
-	out, err := output2(top, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+	out, err := commandOutput(top, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +96,7 @@ func worktree(top string) ([]string, error) {
 	return files, nil
 }
 
-func output2(dir, name string, args ...string) (string, error) {
+func commandOutput(dir, name string, args ...string) (string, error) {
 	cmd := exec.Command(name, args...)
 	var stderr bytes.Buffer
 	cmd.Dir, cmd.Stderr = dir, &stderr
@@ -163,7 +163,7 @@ func (r *release) writeRepository(top string, files []string) error {
 		{"-c", "user.name=release", "-c", "user.email=release@example.org", "-c", "commit.gpgsign=false", "commit", "-q", "-m", r.version},
 		{"-c", "tag.gpgsign=false", "tag", r.version},
 	} {
-		if _, err := output2(r.repo, "git", args...); err != nil {
+		if _, err := commandOutput(r.repo, "git", args...); err != nil {
 			return err
 		}
 	}
@@ -173,7 +173,7 @@ func (r *release) writeRepository(top string, files []string) error {
 // readGoEnv asks go where it keeps what it has downloaded and built, so that nothing is fetched or built twice: an archive of a
 // module cache is a proxy as well.
 func (r *release) readGoEnv() error {
-	out, err := output2(".", "go", "env", "GOMODCACHE", "GOCACHE", "GOPROXY")
+	out, err := commandOutput(".", "go", "env", "GOMODCACHE", "GOCACHE", "GOPROXY")
 	if err != nil {
 		return err
 	}
