@@ -18,12 +18,12 @@ func TestKernelConnections(t *testing.T) {
 	b := newBench(t, referee.Options{})
 	rulesets, _ := kernelRun()
 	each(t, func(t *testing.T, back referee.Backend, fam referee.Family) {
+		defer b.clear(t, back, fam)
 		c := contest{t: t, bench: b, back: back, fam: fam}
 		for i := range rulesets {
 			c.connections(*kernelSeed + uint64(i) + 1_000_000)
 		}
 		c.report()
-		b.clear(t, back, fam)
 	})
 }
 
@@ -103,6 +103,7 @@ func TestKernelOpened(t *testing.T) {
 	b := newBench(t, referee.Options{})
 	rulesets, _ := kernelRun()
 	each(t, func(t *testing.T, back referee.Backend, fam referee.Family) {
+		defer b.clear(t, back, fam)
 		c := contest{t: t, bench: b, back: back, fam: fam}
 		answers, found := 0, 0
 		for i := range rulesets {
@@ -114,7 +115,6 @@ func TestKernelOpened(t *testing.T) {
 		if found*10 < answers*6 {
 			t.Errorf("only %d of %d openers were found", found, answers)
 		}
-		b.clear(t, back, fam)
 	})
 }
 

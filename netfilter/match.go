@@ -24,6 +24,11 @@ type situation struct {
 
 // holds says whether a match holds for the packet, as the kernel's module would.
 func (s *situation) holds(m ruleset.Match, index int) bool {
+	if s.untrackedYet && s.w.templated {
+		// What a CT target has hung on the packet counts as its connection until conntrack comes.
+		t := s.templated()
+		s = &t
+	}
 	p := s.pkt
 	switch m := m.(type) {
 	case *ruleset.Comment, *ruleset.Always:
@@ -104,6 +109,9 @@ func (s *situation) holds(m ruleset.Match, index int) bool {
 		}
 		return s.unknown(m, index)
 	case *ruleset.Physdev:
+		if holds, known := s.physdevFits(m); known {
+			return holds
+		}
 		return s.unknown(m, index)
 	case *ruleset.Opaque:
 		if m.Module == "rpfilter" {

@@ -42,6 +42,10 @@ func opaqueKey(r *ruleset.Rule, m ruleset.Match, index int) (key, what string, n
 	case *ruleset.Physdev:
 		key, not = "physdev "+m.What+" "+m.Pattern.String(), m.Not
 		what = "-m " + key
+		if m.What == "out" && m.Not {
+			// Not the opposite: it does not hold for what leaves by no bridge port.
+			key, what, not = "physdev not "+m.What+" "+m.Pattern.String(), "-m physdev ! --physdev-out "+m.Pattern.String(), false
+		}
 	case *ruleset.Number:
 		key, not = fmt.Sprintf("number %d %d-%d/%#x", m.Field, m.Lo, m.Hi, m.Mask), m.Not
 		what = "a header field that has no model"

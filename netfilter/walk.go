@@ -29,6 +29,9 @@ type walk struct {
 	assumed  map[string]bool
 
 	dnatDone, snatDone bool
+	// templated says that a CT target has said how conntrack is to take the packet: another one then says nothing.
+	templated bool
+	zone      uint16
 	// repeats counts visits of chains that are in unmoved: those that returned a packet as it was.
 	repeats int
 	unmoved map[visit]packet.Packet
@@ -273,18 +276,18 @@ func (w *walk) apply(pl place, r *ruleset.Rule, step *Step) outcome {
 	case *ruleset.Jump:
 		return outcome{kind: calls, chain: t.Chain, tail: t.Goto}
 	case *ruleset.DNAT:
-		return w.dnat(pl, t, step)
+		return w.dnat(t, step)
 	case *ruleset.Redirect:
 		return w.redirect(pl, t, step)
 	case *ruleset.SNAT:
-		return w.snat(pl, t, step)
+		return w.snat(t, step)
 	case *ruleset.Masquerade:
 		return w.masquerade(pl, t, step)
 	case *ruleset.Netmap:
 		return w.netmap(pl, t, step)
 	case *ruleset.SetMark, *ruleset.ConnMark, *ruleset.TTL, *ruleset.DSCP, *ruleset.TOS, *ruleset.CT:
-		if c, ok := t.(*ruleset.ConnMark); ok && c.Shift != 0 {
-			w.assume("CONNMARK's shifts are not modelled")
+		if c, ok := t.(*ruleset.CT); ok && w.tracks(pl, c) {
+			return outcome{}
 		}
 		rewrite(p, t, pl.before)
 		step.Effect = effectOf(&step.Before, p)
