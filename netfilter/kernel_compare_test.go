@@ -157,8 +157,9 @@ func differences(tr *netfilter.Trace, o referee.Observed, moved map[referee.Plac
 	switch {
 	case tr.In.In != "" && tr.Out.Out == tr.In.In && len(o.Left) == 0 && len(o.Delivered) == 1:
 		// Within a bridge: no hook of the host sees it leave.
-		seen = &o.Delivered[0]
-		seen.Mark, seen.State = tr.Out.Mark, tr.Out.State
+		within := o.Delivered[0]
+		within.Mark, within.State = tr.Out.Mark, tr.Out.State
+		seen = &within
 	case tr.Path == netfilter.PathInput || tr.Path == netfilter.PathOutput && tr.Out.In == "lo":
 		for i := range o.Delivered {
 			if o.Delivered[i].Node == referee.Host {

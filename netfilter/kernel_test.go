@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -148,8 +149,7 @@ func (c *contest) judge(what string, n *netfilter.Net, m *referee.Meter, from re
 	}
 	all := n.Ways(q, netfilter.TraceOptions{Opaque: told(n, from, p)}, maxWays)
 	tr := all[0]
-	if q := tr.Out; tr.In.In != "" && q.In == q.Out && q.Dst != tr.In.Dst && referee.Holder(q.In, q.Dst) == from {
-		// A bridge sends nothing back by the port that it came from, and a packet does not tell the port.
+	if slices.ContainsFunc(all, func(t *netfilter.Trace) bool { return hairpin(t, from) }) {
 		return
 	}
 	c.packets++
@@ -173,6 +173,12 @@ func (c *contest) judge(what string, n *netfilter.Net, m *referee.Meter, from re
 	if c.mismatches >= maxMismatches {
 		c.t.FailNow()
 	}
+}
+
+// hairpin says whether NAT sends a packet back to where it came from within a bridge, which sends nothing by the port that it came in by; a packet
+// does not tell the port.
+func hairpin(t *netfilter.Trace, from referee.Node) bool {
+	return t.In.In != "" && t.Out.In == t.Out.Out && t.Out.Dst != t.In.Dst && referee.Holder(t.Out.In, t.Out.Dst) == from
 }
 
 // shots sends the packets of one random ruleset.

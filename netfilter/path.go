@@ -108,8 +108,8 @@ func (w *walk) receive() {
 	if w.cast != toHost && w.env.BridgeNF && w.env.IsInside(in) {
 		if w.pkt.Dst == w.trace.In.Dst {
 			w.flood(in)
-		} else {
-			// br_netfilter addresses what DNAT has moved to the host.
+		} else if !w.bridgedOn(in, r) {
+			// br_netfilter addresses to the host what DNAT has moved off the bridge.
 			w.cast = toHost
 		}
 	}
