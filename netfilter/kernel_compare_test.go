@@ -41,7 +41,7 @@ func newBench(t *testing.T, o referee.Options) *bench {
 }
 
 // load puts rules into an emptied backend and gives the walk of what the kernel then says it has.
-func (b *bench) load(t *testing.T, back referee.Backend, f referee.Family, rules string) (*netfilter.Net, *referee.Meter) {
+func (b *bench) load(t *testing.T, back referee.Backend, f referee.Family, rules string) (*netfilter.Net, meter) {
 	t.Helper()
 	if err := b.lab.Clear(back, f); err != nil {
 		t.Fatal(err)
@@ -53,10 +53,10 @@ func (b *bench) load(t *testing.T, back referee.Backend, f referee.Family, rules
 	if err != nil {
 		t.Fatal(err)
 	}
-	return b.net(t, back, f), m
+	return netfilter.New(b.facts, b.sets(t, back, f)...), single{m}
 }
 
-func (b *bench) net(t *testing.T, back referee.Backend, f referee.Family) *netfilter.Net {
+func (b *bench) sets(t *testing.T, back referee.Backend, f referee.Family) []*ruleset.Ruleset {
 	t.Helper()
 	text, err := b.lab.Save(back, f, false)
 	if err != nil {
@@ -72,7 +72,7 @@ func (b *bench) net(t *testing.T, back referee.Backend, f referee.Family) *netfi
 			rs.Family = parser.IPv6
 		}
 	}
-	return netfilter.New(b.facts, sets...)
+	return sets
 }
 
 // clear leaves nothing to the next test of the same lab.
@@ -105,34 +105,42 @@ func told(n *netfilter.Net, from referee.Node, raw referee.RawPacket) map[string
 }
 
 // places counts the rules and policies that a trace calls matched.
-func places(tr *netfilter.Trace) map[referee.Place]uint64 {
+func places(tr *netfilter.Trace, where locator) map[referee.Place]uint64 {
 	out := map[referee.Place]uint64{}
 	for _, s := range tr.Steps {
 		if !s.Matched {
 			continue
 		}
-		p := referee.Place{Table: s.Chain.Table.Name, Chain: s.Chain.Name}
-		if s.Rule != nil {
-			p.Rule = s.Rule.Index
-		}
-		out[p]++
+		out[where(&s)]++
 	}
 	return out
 }
 
+// A locator gives the place of a step as a meter names it.
+type locator func(*netfilter.Step) referee.Place
+
+// placeOf is the place of a step where one backend is loaded.
+func placeOf(s *netfilter.Step) referee.Place {
+	p := referee.Place{Table: s.Chain.Table.Name, Chain: s.Chain.Name}
+	if s.Rule != nil {
+		p.Rule = s.Rule.Index
+	}
+	return p
+}
+
 // differences holds a trace against what the kernel did.
-func differences(tr *netfilter.Trace, o referee.Observed, moved map[referee.Place]uint64) []string {
+func differences(tr *netfilter.Trace, o referee.Observed, moved map[referee.Place]uint64, where locator) []string {
 	var out []string
 	say := func(format string, args ...any) { out = append(out, fmt.Sprintf(format, args...)) }
 	if tr.Verdict == netfilter.Unknown {
 		say("the trace is undecided: %v", tr.Assumptions)
 		return out
 	}
-	want := places(tr)
+	want := places(tr, where)
 	text := map[referee.Place]string{}
 	for _, s := range tr.Steps {
 		if s.Rule != nil {
-			text[referee.Place{Table: s.Chain.Table.Name, Chain: s.Chain.Name, Rule: s.Rule.Index}] = s.Rule.Text()
+			text[where(&s)] = s.Rule.Text()
 		}
 	}
 	for _, p := range slices.SortedFunc(maps.Keys(moved), byPlace) {

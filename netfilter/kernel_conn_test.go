@@ -86,7 +86,7 @@ func (c *contest) connections(seed uint64) {
 	}
 }
 
-func (c *contest) ofConnection(what string, n *netfilter.Net, m *referee.Meter, conn *referee.Conn, from referee.Node, p referee.RawPacket, s packet.State, d packet.Dir) {
+func (c *contest) ofConnection(what string, n *netfilter.Net, m meter, conn *referee.Conn, from referee.Node, p referee.RawPacket, s packet.State, d packet.Dir) {
 	c.t.Helper()
 	known, err := conn.Tracked()
 	if err != nil {
@@ -152,7 +152,7 @@ func (c *contest) opened(seed uint64) (answers, found int) {
 				}
 				found++
 			}
-			c.judge(fmt.Sprintf("seed %d, connection %d %s", seed, i, dir), n, m, from, p, q)
+			c.judge(fmt.Sprintf("seed %d, connection %d %s", seed, i, dir), n, single{m}, from, p, q)
 		}
 	}
 	return answers, found

@@ -138,7 +138,7 @@ func (c *contest) report() {
 }
 
 // judge compares one packet, and gives up after too many mismatches.
-func (c *contest) judge(what string, n *netfilter.Net, m *referee.Meter, from referee.Node, p referee.RawPacket, q packet.Packet) {
+func (c *contest) judge(what string, n *netfilter.Net, m meter, from referee.Node, p referee.RawPacket, q packet.Packet) {
 	c.t.Helper()
 	o, moved, err := m.Send(from, p)
 	if err != nil {
@@ -149,18 +149,18 @@ func (c *contest) judge(what string, n *netfilter.Net, m *referee.Meter, from re
 	}
 	all := n.Ways(q, netfilter.TraceOptions{Opaque: told(n, from, p)}, maxWays)
 	tr := all[0]
-	if slices.ContainsFunc(all, func(t *netfilter.Trace) bool { return hairpin(t, from) }) {
+	if c.bench.lab.Options.BridgeNF && slices.ContainsFunc(all, func(t *netfilter.Trace) bool { return hairpin(t, from) }) {
 		return
 	}
 	c.packets++
 	if len(o.Delivered)+len(o.Left) > 0 {
 		c.accepted++
 	}
-	diff := differences(tr, o, moved)
+	diff := differences(tr, o, moved, m.where)
 	if len(all) > 1 {
 		c.forked++
 		for _, w := range all[1:] {
-			if d := differences(w, o, moved); len(d) < len(diff) {
+			if d := differences(w, o, moved, m.where); len(d) < len(diff) {
 				tr, diff = w, d
 			}
 		}
@@ -178,7 +178,8 @@ func (c *contest) judge(what string, n *netfilter.Net, m *referee.Meter, from re
 // hairpin says whether NAT sends a packet back to where it came from within a bridge, which sends nothing by the port that it came in by; a packet
 // does not tell the port.
 func hairpin(t *netfilter.Trace, from referee.Node) bool {
-	return t.In.In != "" && t.Out.In == t.Out.Out && t.Out.Dst != t.In.Dst && referee.Holder(t.Out.In, t.Out.Dst) == from
+	bridge := t.In.In == referee.Docker0 || t.In.In == referee.Bridge
+	return bridge && t.Out.In == t.Out.Out && t.Out.Dst != t.In.Dst && referee.Holder(t.Out.In, t.Out.Dst) == from
 }
 
 // shots sends the packets of one random ruleset.

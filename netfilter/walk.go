@@ -88,7 +88,13 @@ type place struct {
 
 // consult walks a table's chain in every backend. In nat the first backend that maps ends it.
 func (w *walk) consult(pl place) Verdict {
-	for _, rs := range w.net.Sets {
+	sets := w.net.Sets
+	if pl.table == "security" && len(sets) > 1 {
+		// iptables-nft's comes later than the other (priorities 150 and 50).
+		sets = slices.Clone(sets)
+		slices.SortStableFunc(sets, func(a, b *ruleset.Ruleset) int { return lateness(a.Backend) - lateness(b.Backend) })
+	}
+	for _, rs := range sets {
 		c := rs.Chain(pl.table, pl.hook.String())
 		if c == nil || pl.skip != nil && pl.skip(rs.Backend) {
 			continue
@@ -102,6 +108,14 @@ func (w *walk) consult(pl place) Verdict {
 		}
 	}
 	return Accept
+}
+
+// lateness is 1 for the backend whose table security comes behind the other's.
+func lateness(b parser.Backend) int {
+	if b == parser.NFT {
+		return 1
+	}
+	return 0
 }
 
 // frame is a chain that is being walked, and where in it.
