@@ -212,28 +212,29 @@ func (a *agreement) check(p packet.Packet, o TraceOptions) {
 		}
 		if late(&st) {
 			// Flows end where the source is about to be rewritten.
-			out = st.Before
+			out = *st.Before
 			break
 		}
-		if st.Hook == Postrouting && a.bridged(&st.Before) {
+		before := *st.Before
+		if st.Hook == Postrouting && a.bridged(&before) {
 			// The hook is not told where it came in.
-			st.Before.In = ""
+			before.In = ""
 		}
 		if _, ok := at[st.Hook]; !ok {
-			at[st.Hook] = st.Before
+			at[st.Hook] = before
 		}
 		if st.Rule == nil {
 			continue
 		}
 		met[st.Rule] = true
-		v := valuation(a.n, &st.Before, o)
+		v := valuation(a.n, &before, o)
 		reach, hits := a.sets(st.Rule)
-		if !reach.Contains(&st.Before, v) {
-			a.fail(&st.Before, tr, "the flow says that it does not reach %s", st.Rule.Text())
+		if !reach.Contains(&before, v) {
+			a.fail(&before, tr, "the flow says that it does not reach %s", st.Rule.Text())
 			return
 		}
-		if hits.Contains(&st.Before, v) != st.Matched {
-			a.fail(&st.Before, tr, "matched is %v, the flow says otherwise of %s", st.Matched, st.Rule.Text())
+		if hits.Contains(&before, v) != st.Matched {
+			a.fail(&before, tr, "matched is %v, the flow says otherwise of %s", st.Matched, st.Rule.Text())
 			return
 		}
 	}

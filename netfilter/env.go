@@ -75,7 +75,7 @@ func Infer(family parser.Family, facts *hostfacts.Facts, sets ...*ruleset.Rulese
 		byIface: map[string][]netip.Prefix{}, known: map[behind]bool{}, bySize: map[int]map[netip.Prefix]*Subnet{},
 		local: map[netip.Addr]string{}, inside: map[string]bool{},
 	}
-	in := inference{env: e, seen: map[string]int{}}
+	in := inference{env: e, seen: map[string]int{}, live: map[string]bool{}}
 	in.facts()
 	for _, rs := range sets {
 		in.rules(rs)

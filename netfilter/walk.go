@@ -34,7 +34,9 @@ type walk struct {
 	zone      uint16
 	// repeats counts visits of chains that are in unmoved: those that returned a packet as it was.
 	repeats int
-	unmoved map[visit]packet.Packet
+	unmoved map[visit]*packet.Packet
+	// seen is the packet as it was when a step was last recorded.
+	seen *packet.Packet
 	// cast is how the packet came over its link. orphan marks a copy, which has no socket, of a broadcast or multicast of the host's own, echoed
 	// one that is on its way back.
 	cast           cast
@@ -63,6 +65,9 @@ func (w *walk) ask(key, what string) bool {
 		a = w.answers[len(w.asked)]
 	}
 	w.asked = append(w.asked, question{key, what, a})
+	if w.answered == nil {
+		w.answered = map[string]bool{}
+	}
 	w.answered[key] = a
 	return a
 }
@@ -70,6 +75,9 @@ func (w *walk) ask(key, what string) bool {
 func (w *walk) assume(text string) {
 	if text == "" || w.assumed[text] {
 		return
+	}
+	if w.assumed == nil {
+		w.assumed = map[string]bool{}
 	}
 	w.assumed[text] = true
 	w.trace.Assumptions = append(w.trace.Assumptions, text)
@@ -123,7 +131,7 @@ type frame struct {
 	chain *ruleset.Chain
 	next  int
 	// entered is the packet as it came in; gotos counts those that led here since the last jump.
-	entered packet.Packet
+	entered *packet.Packet
 	gotos   int
 }
 
@@ -145,7 +153,7 @@ const maxRepeats = 4096
 
 // idle says whether a chain is passed over: the packet came back from it unchanged before, at the same place, and that has been so all too often.
 func (w *walk) idle(pl place, c *ruleset.Chain) bool {
-	if w.unmoved[visit{pl.hook, pl.in, pl.out, c}] != w.pkt {
+	if w.unmoved[visit{pl.hook, pl.in, pl.out, c}] != w.now() {
 		return false
 	}
 	if w.repeats++; w.repeats <= maxRepeats {
@@ -153,6 +161,15 @@ func (w *walk) idle(pl place, c *ruleset.Chain) bool {
 	}
 	w.assume("rules are met over and over: further visits of chains that change nothing are left out of the steps")
 	return true
+}
+
+// now is a copy of the packet as it is, the same one as long as nothing changes.
+func (w *walk) now() *packet.Packet {
+	if w.seen == nil || *w.seen != w.pkt {
+		p := w.pkt
+		w.seen = &p
+	}
+	return w.seen
 }
 
 // visit is a chain as it is walked at a place.
@@ -164,14 +181,18 @@ type visit struct {
 
 // leave notes what a chain that returns has done.
 func (w *walk) leave(pl place, f *frame) {
-	if f.entered == w.pkt {
-		w.unmoved[visit{pl.hook, pl.in, pl.out, f.chain}] = w.pkt
+	if f.entered == w.now() {
+		if w.unmoved == nil {
+			w.unmoved = map[visit]*packet.Packet{}
+		}
+		w.unmoved[visit{pl.hook, pl.in, pl.out, f.chain}] = f.entered
 	}
 }
 
 // chain walks a built-in chain and all that it calls. mapped says that a NAT target was met.
 func (w *walk) chain(pl place, rs *ruleset.Ruleset, base *ruleset.Chain) (v Verdict, mapped bool) {
-	stack := []frame{{chain: base, entered: w.pkt}}
+	now := w.now()
+	stack := []frame{{chain: base, entered: now}}
 	for {
 		f := &stack[len(stack)-1]
 		if f.next >= len(f.chain.Rules) {
@@ -184,7 +205,7 @@ func (w *walk) chain(pl place, rs *ruleset.Ruleset, base *ruleset.Chain) (v Verd
 		}
 		r := f.chain.Rules[f.next]
 		f.next++
-		step := Step{Hook: pl.hook, Chain: r.Chain, Rule: r, Backend: rs.Backend.String(), Before: w.pkt}
+		step := Step{Hook: pl.hook, Chain: r.Chain, Rule: r, Backend: rs.Backend.String(), Before: now, After: now}
 		s := situation{w: w, pkt: &w.pkt, table: pl.table, hook: pl.hook, rule: r, in: pl.in, out: pl.out, untrackedYet: pl.before}
 		step.Matched = true
 		for i, m := range r.Matches {
@@ -194,12 +215,12 @@ func (w *walk) chain(pl place, rs *ruleset.Ruleset, base *ruleset.Chain) (v Verd
 			}
 		}
 		if !step.Matched {
-			step.After = w.pkt
 			w.record(step)
 			continue
 		}
 		out := w.apply(pl, r, &step)
-		step.After = w.pkt
+		now = w.now()
+		step.After = now
 		w.record(step)
 		switch out.kind {
 		case goesOn:
@@ -216,7 +237,7 @@ func (w *walk) chain(pl place, rs *ruleset.Ruleset, base *ruleset.Chain) (v Verd
 				w.assume("the chain " + out.chain.Name + " leads back to itself: no kernel loads such rules")
 				return Unknown, false
 			}
-			next := frame{chain: out.chain, entered: w.pkt}
+			next := frame{chain: out.chain, entered: now}
 			if out.tail {
 				next.gotos = f.gotos + 1
 			}
@@ -244,7 +265,7 @@ func (w *walk) policy(pl place, rs *ruleset.Ruleset, c *ruleset.Chain) Verdict {
 	if c.Policy == ruleset.PolicyDrop {
 		v = Drop
 	}
-	w.record(Step{Hook: pl.hook, Chain: c, Matched: true, Backend: rs.Backend.String(), Before: w.pkt, After: w.pkt})
+	w.record(Step{Hook: pl.hook, Chain: c, Matched: true, Backend: rs.Backend.String(), Before: w.now(), After: w.now()})
 	return v
 }
 
@@ -304,7 +325,7 @@ func (w *walk) apply(pl place, r *ruleset.Rule, step *Step) outcome {
 			return outcome{}
 		}
 		rewrite(p, t, pl.before)
-		step.Effect = effectOf(&step.Before, p)
+		step.Effect = effectOf(step.Before, p)
 		return outcome{}
 	case *ruleset.Queue:
 		if w.ask("queue"+placeOf(r, 0), "the program behind NFQUEUE accepts the packet") {
