@@ -279,7 +279,7 @@ func (b *builder) assumptions() {
 				say("%s is behind %s (%s)", s.Prefix, s.Iface, s.From)
 			}
 		}
-		if env.Facts == nil || env.Facts.Sysctl == nil {
+		if !env.ForwardingKnown {
 			say("the host forwards packets")
 		}
 	}

@@ -28,8 +28,8 @@ type Env struct {
 	Inside []string
 	// Names are all interface names that facts or rules mention, sorted.
 	Names []string
-	// Forwarding is false where a sysctl says that the host does not forward.
-	Forwarding bool
+	// Forwarding is false where a sysctl or docker info says that the host does not forward; ForwardingKnown whether one says anything of it.
+	Forwarding, ForwardingKnown bool
 	// BridgeNF is whether same-bridge traffic passes the rules; BridgeNFKnown whether a sysctl says so.
 	BridgeNF, BridgeNFKnown bool
 	// Hairpin is whether the ports of Docker's bridges are in hairpin mode, as they are without its userland proxy.

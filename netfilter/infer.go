@@ -61,12 +61,7 @@ func (in *inference) facts() {
 	if f.Docker != nil && f.Docker.UserlandProxy != nil {
 		e.Hairpin = !*f.Docker.UserlandProxy
 	}
-	if v, ok := f.Sysctl["net.ipv4.ip_forward"]; ok && !e.V6() {
-		e.Forwarding = v != "0"
-	}
-	if v, ok := f.Sysctl["net.ipv6.conf.all.forwarding"]; ok && e.V6() {
-		e.Forwarding = v != "0"
-	}
+	in.forwarding(f)
 	key := "net.bridge.bridge-nf-call-iptables"
 	if e.V6() {
 		key = "net.bridge.bridge-nf-call-ip6tables"

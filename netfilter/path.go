@@ -212,7 +212,7 @@ func (w *walk) forward(in, out string, bridged bool) {
 	if bridged {
 		postIn = ""
 	} else {
-		if !w.env.Forwarding {
+		if !w.env.forwards(in) {
 			w.lost("the host does not forward (ip_forward is 0)")
 			return
 		}
