@@ -20,8 +20,12 @@ func opaqueKey(r *ruleset.Rule, m ruleset.Match, index int) (key, what string, n
 			key = m.Module + " " + strings.Join(words, " ")
 		}
 		what = "-m " + key
-		if m.Stateful {
+		switch {
+		case m.Stateful:
 			key += placeOf(r, index)
+		case m.Module == "u32" || m.Module == "bpf":
+			// They may look at what NAT and other targets rewrite, so that the answer is the same within a chain only.
+			key += " @" + r.Chain.Table.Name + "/" + r.Chain.Name
 		}
 	case *ruleset.Set:
 		dirs := make([]string, len(m.Dirs))

@@ -16,7 +16,7 @@ func (r *genRule) wideMatch() {
 		draw func()
 	}{
 		{"set", r.wideSet}, {"set", r.wideSet}, {"set", r.wideSet}, {"physdev", r.physdev}, {"physdev", r.physdev}, {"rpfilter", r.rpfilter}, {"mac", r.mac},
-		{"u32", r.u32}, {"string", r.str}, {"addrtype", r.addrtypes}, {"iprange", r.ipranges}, {"conntrack", r.ctexpire}, {"spi", r.spi},
+		{"u32", r.u32}, {"string", r.str}, {"addrtypes", r.addrtypes}, {"iprange", r.ipranges}, {"conntrack", r.ctexpire}, {"spi", r.spi},
 		{"tcp-option", r.tcpOption}, {"limit", r.limit}, {"statistic", r.statistic}, {"ipv6header", r.headers}, {"socket", r.socket}, {"eui64", r.eui64},
 		{"time", r.time}, {"helper", r.helper}, {"sctp", r.chunks},
 	}
@@ -98,6 +98,9 @@ func (r *genRule) str() {
 }
 
 func (r *genRule) addrtypes() {
+	if r.said("addrtype") {
+		return
+	}
 	types := []string{"UNSPEC", "UNICAST,LOCAL", "ANYCAST", "UNREACHABLE", "LOCAL,UNREACHABLE", "UNICAST,MULTICAST"}
 	if r.Family == V4 {
 		types = append(types, "BLACKHOLE", "PROHIBIT", "THROW", "UNSPEC,BROADCAST", "LOCAL,BROADCAST,MULTICAST")
