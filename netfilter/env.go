@@ -213,6 +213,9 @@ func (e *Env) insideAddr(a netip.Addr) bool {
 	return ok && e.IsInside(s.Iface)
 }
 
+// bridged says whether an address is one of a network that Docker has made: link-local addresses are on every link.
+func (e *Env) bridged(a netip.Addr) bool { return !a.IsLinkLocalUnicast() && e.insideAddr(a) }
+
 // NetworkGateway is the host's address in an inside network: known from facts, or by Docker's habit the first one.
 func (e *Env) NetworkGateway(p netip.Prefix) netip.Addr { return p.Masked().Addr().Next() }
 

@@ -248,7 +248,7 @@ func (in *inference) finish() {
 		if a.Known != b.Known {
 			return a.Known
 		}
-		return in.live[a.Iface] && !in.live[b.Iface]
+		return !a.Known && in.live[a.Iface] && !in.live[b.Iface]
 	})
 	for i := range e.Subnets {
 		s := &e.Subnets[i]

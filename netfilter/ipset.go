@@ -52,7 +52,7 @@ func (s *Symbolic) ipset(r *ruleset.Rule, m *ruleset.Set, index int) (packet.Set
 		}
 		x = s.Space.None()
 		for _, n := range s.Net.Env.Subnets {
-			if s.Net.Env.IsInside(n.Iface) {
+			if s.Net.Env.IsInside(n.Iface) && !n.Prefix.Addr().IsLinkLocalUnicast() {
 				x = x.Union(s.Space.Prefix(f, n.Prefix))
 			}
 		}

@@ -321,7 +321,7 @@ func (s *situation) setFits(m *ruleset.Set, index int) bool {
 				a = s.pkt.Dst
 			}
 			s.w.assume("the set " + m.Name + " holds the networks of Docker's bridges")
-			return s.w.env.insideAddr(a) != m.Not
+			return s.w.env.bridged(a) != m.Not
 		}
 		return s.unknown(m, index)
 	}

@@ -278,6 +278,7 @@ func (w *walk) send() {
 		return
 	}
 	if echoes && w.env.V6() {
+		w.confirm()
 		w.echo(out)
 	}
 	if out != "lo" {
