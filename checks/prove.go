@@ -110,7 +110,7 @@ func (v *View) ProvePublished(at *ruleset.Rule, set packet.Set, title string, cl
 			continue
 		}
 		for _, s := range t.Steps {
-			if s.Rule == at && s.Matched && set.Contains(&s.Before, packet.Valuation{DstType: packet.AddrUnicast, SrcType: packet.AddrUnicast}) {
+			if s.Rule == at && s.Matched && set.Contains(s.Before, packet.Valuation{DstType: packet.AddrUnicast, SrcType: packet.AddrUnicast}) {
 				return &Proof{Title: title, Trace: t, Outcome: Outcome(t)}
 			}
 		}

@@ -279,7 +279,7 @@ func (b *builder) assumptions() {
 				say("%s is behind %s (%s)", s.Prefix, s.Iface, s.From)
 			}
 		}
-		if env.Facts == nil || env.Facts.Sysctl == nil {
+		if !env.ForwardingKnown {
 			say("the host forwards packets")
 		}
 	}
@@ -291,7 +291,7 @@ func (b *builder) assumptions() {
 		b.table.Notes = append(b.table.Notes, fmt.Sprintf("%d ways were not walked packet by packet: there are too many rules", b.unproved))
 	}
 	if b.doubted > 0 {
-		b.table.Notes = append(b.table.Notes, fmt.Sprintf("%d ways are not certain: the walk of a packet did not show them", b.doubted))
+		b.table.Notes = append(b.table.Notes, fmt.Sprintf("%s not certain: the packet that was walked did not get there", ways(b.doubted)))
 	}
 	if b.facts == nil || b.facts.Listeners == nil {
 		b.table.Notes = append(b.table.Notes, "which programs listen on the host is not known (ss.txt of --context): its open ports are those that the rules leave open")
@@ -309,6 +309,13 @@ func (b *builder) nftables() {
 	case slices.ContainsFunc(b.facts.Containers, func(c hostfacts.Container) bool { return len(c.Ports) > 0 }):
 		b.table.Notes = append(b.table.Notes, "ports are published, but no rule of Docker's is in the dumps: it runs with iptables=false, or with the nftables backend, whose rules are not followed here")
 	}
+}
+
+func ways(n int) string {
+	if n == 1 {
+		return "1 way is"
+	}
+	return itoa(n) + " ways are"
 }
 
 // list joins words, the first limit of them.

@@ -42,6 +42,12 @@ func (v *view) publications() []*publication {
 		return false
 	}
 	add := func(p *publication) {
+		// Rules that stand there twice publish a port once.
+		if slices.ContainsFunc(out, func(q *publication) bool {
+			return q.proto == p.proto && q.hostIP == p.hostIP && q.hostPort == p.hostPort && q.addr == p.addr && q.port == p.port && p.addr.IsValid()
+		}) {
+			return
+		}
 		v.name(p)
 		out = append(out, p)
 	}

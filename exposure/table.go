@@ -97,6 +97,8 @@ type Way struct {
 	// Packet is one that gets in; its trace was walked unless Unproved, and then it may be missing: its Dst is the zero Addr.
 	Packet   packet.Packet
 	Unproved bool
+	// Doubted says that the packet was walked and did not get there, so that the way is not certain: what is told of the host contradicts itself, say.
+	Doubted bool
 }
 
 // A Source is where packets may come from.

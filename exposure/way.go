@@ -109,8 +109,7 @@ func (v *view) prove(w *Way, set packet.Set, l landing) bool {
 		v.steps -= len(c.Reply.Steps)
 	}
 	if c.Request.Verdict != netfilter.Accept {
-		w.Unproved = true
-		w.If = append(w.If, "the walk of a packet does not show it")
+		w.Unproved, w.Doubted = true, true
 		v.doubted++
 		return true
 	}

@@ -190,6 +190,7 @@ type daemonInfo struct {
 	Warnings           []string
 	ServerErrors       []string
 	FirewallBackend    json.RawMessage
+	IPv4Forwarding     *bool
 	Swarm              struct{ LocalNodeState string }
 }
 
@@ -214,7 +215,7 @@ func ParseInfo(data []byte) (*DockerInfo, []Issue) {
 		return nil, []Issue{{Msg: "docker info had no answer from the daemon: " + in.ServerErrors[0]}}
 	}
 	out := &DockerInfo{
-		ServerVersion: in.ServerVersion, LiveRestore: in.LiveRestoreEnabled, Warnings: in.Warnings,
+		ServerVersion: in.ServerVersion, LiveRestore: in.LiveRestoreEnabled, Warnings: in.Warnings, IPv4Forwarding: in.IPv4Forwarding,
 		Swarm: in.Swarm.LocalNodeState != "" && in.Swarm.LocalNodeState != "inactive",
 	}
 	var backend struct{ Driver string }

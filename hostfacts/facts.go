@@ -151,6 +151,8 @@ type DockerInfo struct {
 	Swarm           bool
 	Rootless        bool
 	Warnings        []string
+	// IPv4Forwarding is net.ipv4.ip_forward as the daemon saw it; nil where docker info does not tell.
+	IPv4Forwarding *bool
 	// UserlandProxy and IPTables come from daemon.json, if at all: docker info does not tell them.
 	UserlandProxy *bool
 	IPTables      *bool

@@ -83,8 +83,8 @@ func (s *IPSet) kinds() []ElemKind {
 // ip_set_core.c's ip_set_test); 0 for an unknown type.
 func (s *IPSet) Dims() int { return len(s.kinds()) }
 
-// hasNets says whether entries have prefix lengths, so that the most specific one decides and nomatch exists.
-func (s *IPSet) hasNets() bool { return strings.Contains(s.Type, "net") }
+// HasNets says whether entries have prefix lengths, so that the most specific one decides and nomatch exists.
+func (s *IPSet) HasNets() bool { return strings.Contains(s.Type, "net") }
 
 // HasFamily says whether the set is of one address family; packets of the other never match it. bitmap:port, hash:mac
 // and list:set take both.
@@ -200,7 +200,7 @@ func (s *IPSet) typed(e SetEntry) ([][]Elem, error) {
 		var next [][]Elem
 		for _, have := range out {
 			for _, o := range options {
-				o.Kind, o.NoMatch = kind, e.NoMatch && s.hasNets()
+				o.Kind, o.NoMatch = kind, e.NoMatch && s.HasNets()
 				next = append(next, append(slices.Clip(have), o))
 			}
 		}

@@ -58,13 +58,13 @@ func (s *IPSet) contains(q SetQuery, depth int) (in, known bool) {
 	}
 	verdict := x.find(q)
 	switch {
-	case verdict == setUnsure, x.failed > 0 && (s.hasNets() || verdict == setNo):
+	case verdict == setUnsure, x.failed > 0 && (s.HasNets() || verdict == setNo):
 		return false, false
 	case verdict == setExcluded:
 		return q.ReturnNoMatch, true
 	case verdict == setYes:
 		// The type must have the nomatch feature for --return-nomatch to mean something.
-		return !(q.ReturnNoMatch && s.hasNets()), true
+		return !(q.ReturnNoMatch && s.HasNets()), true
 	}
 	return false, true
 }

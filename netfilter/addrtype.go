@@ -2,7 +2,9 @@ package netfilter
 
 import (
 	"net/netip"
+	"slices"
 
+	"github.com/dfwlint/dfwlint/hostfacts"
 	"github.com/dfwlint/dfwlint/packet"
 	"github.com/dfwlint/dfwlint/ruleset"
 )
@@ -51,7 +53,7 @@ func (w *walk) addrTypeFits6(a netip.Addr, m *ruleset.AddrType, limit string) bo
 		w.assume(r.why)
 	}
 	switch {
-	case r.dead:
+	case r.dead || limit != "" && !w.routedBy(a, limit):
 		have = ruleset.TypeUnreachable
 	case r.anycast:
 		have = ruleset.TypeAnycast
@@ -59,6 +61,29 @@ func (w *walk) addrTypeFits6(a netip.Addr, m *ruleset.AddrType, limit string) bo
 		have = ruleset.TypeLocal
 	}
 	return have&asked != 0
+}
+
+// routedBy says whether a route to the address leads out by the interface, as far as facts tell: --limit-iface asks for one (match_lookup_rt6).
+func (w *walk) routedBy(a netip.Addr, iface string) bool {
+	if !w.env.Routed() || !w.env.Addressed() || a.IsLoopback() {
+		return true
+	}
+	for _, n := range w.env.SubnetsBehind(iface) {
+		if n.Contains(a) {
+			return true
+		}
+	}
+	routes := w.env.Facts.Routes
+	if w.env.V6() {
+		routes = w.env.Facts.Routes6
+	}
+	for _, r := range routes {
+		by := r.Dev == iface || slices.ContainsFunc(r.Nexthops, func(n hostfacts.Nexthop) bool { return n.Dev == iface })
+		if by && r.Dst.Contains(a) && (r.Type == "" || r.Type == "unicast" || r.Type == "local" || r.Type == "anycast") {
+			return true
+		}
+	}
+	return false
 }
 
 // arrival is the interface by which an address of unknown kind may be told to be the host's own.

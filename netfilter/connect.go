@@ -128,6 +128,10 @@ func (n *Net) replyTo(req *Trace) (*packet.Packet, string) {
 		State: packet.Established, Dir: packet.Reply, Orig: end.Orig, Reply: end.Reply,
 		Status: end.Status | packet.SeenReply | packet.Confirmed,
 	}
+	if end.Dir == packet.Reply {
+		// The answer to an answer: the opener's next packet.
+		r.Dir = packet.Original
+	}
 	switch end.Proto {
 	case packet.TCP:
 		r.TCPFlags = 0x12

@@ -1,12 +1,16 @@
 package netfilter
 
 import (
+	"net/netip"
+	"strconv"
+
 	"github.com/dfwlint/dfwlint/packet"
 	"github.com/dfwlint/dfwlint/ruleset"
 )
 
 // conntrack gives the packet its connection.
 func (w *walk) conntrack() {
+	w.templated = false
 	p := &w.pkt
 	switch p.State {
 	case packet.Untracked, packet.Invalid:
@@ -33,6 +37,47 @@ func (w *walk) conntrack() {
 	if reply.Dst != orig.Src || reply.DPort != orig.SPort {
 		p.Status |= packet.SNATed
 	}
+}
+
+// tracks says whether a CT target leaves the packet's state as it is: it has other wishes than --notrack, or it comes too late, after one that had
+// (xt_ct_target in net/netfilter/xt_CT.c).
+func (w *walk) tracks(pl place, t *ruleset.CT) bool {
+	if w.templated || !pl.before {
+		return true
+	}
+	w.templated = !t.NoTrack
+	w.zone = zoneOf(t, w.pkt.Mark)
+	return w.templated
+}
+
+// zoneOf is the number of the conntrack zone that a CT target puts the packet in, 0 where it says nothing of zones.
+func zoneOf(t *ruleset.CT, mark uint32) uint16 {
+	for i, word := range t.Words {
+		if (word != "--zone" && word != "--zone-orig" && word != "--zone-reply") || i+1 == len(t.Words) {
+			continue
+		}
+		if t.Words[i+1] == "mark" {
+			return uint16(mark)
+		}
+		n, _ := strconv.ParseUint(t.Words[i+1], 0, 16)
+		return uint16(n)
+	}
+	return 0
+}
+
+// templated is the situation of a packet that a CT target of the raw table has given a template: a connection without addresses (nf_ct_tmpl_alloc in
+// net/netfilter/nf_conntrack_core.c, xt_ct_tg_check in net/netfilter/xt_CT.c).
+func (s *situation) templated() situation {
+	p, t := *s.pkt, *s
+	nobody := netip.IPv4Unspecified()
+	if s.w.env.V6() {
+		nobody = netip.IPv6Unspecified()
+	}
+	p.State, p.Dir, p.Status, p.CTMark = packet.New, packet.Original, packet.Confirmed, 0
+	p.Orig = packet.Tuple{Src: nobody, Dst: nobody}
+	p.Reply = p.Orig
+	t.pkt, t.untrackedYet = &p, false
+	return t
 }
 
 // confirm enters the packet's connection into conntrack's table, at the end of POSTROUTING.

@@ -28,8 +28,8 @@ type Env struct {
 	Inside []string
 	// Names are all interface names that facts or rules mention, sorted.
 	Names []string
-	// Forwarding is false where a sysctl says that the host does not forward.
-	Forwarding bool
+	// Forwarding is false where a sysctl or docker info says that the host does not forward; ForwardingKnown whether one says anything of it.
+	Forwarding, ForwardingKnown bool
 	// BridgeNF is whether same-bridge traffic passes the rules; BridgeNFKnown whether a sysctl says so.
 	BridgeNF, BridgeNFKnown bool
 	// Hairpin is whether the ports of Docker's bridges are in hairpin mode, as they are without its userland proxy.
@@ -75,7 +75,7 @@ func Infer(family parser.Family, facts *hostfacts.Facts, sets ...*ruleset.Rulese
 		byIface: map[string][]netip.Prefix{}, known: map[behind]bool{}, bySize: map[int]map[netip.Prefix]*Subnet{},
 		local: map[netip.Addr]string{}, inside: map[string]bool{},
 	}
-	in := inference{env: e, seen: map[string]int{}}
+	in := inference{env: e, seen: map[string]int{}, live: map[string]bool{}}
 	in.facts()
 	for _, rs := range sets {
 		in.rules(rs)
@@ -212,6 +212,9 @@ func (e *Env) insideAddr(a netip.Addr) bool {
 	s, ok := e.SubnetOf(a)
 	return ok && e.IsInside(s.Iface)
 }
+
+// bridged says whether an address is one of a network that Docker has made: link-local addresses are on every link.
+func (e *Env) bridged(a netip.Addr) bool { return !a.IsLinkLocalUnicast() && e.insideAddr(a) }
 
 // NetworkGateway is the host's address in an inside network: known from facts, or by Docker's habit the first one.
 func (e *Env) NetworkGateway(p netip.Prefix) netip.Addr { return p.Masked().Addr().Next() }

@@ -12,7 +12,7 @@ import (
 func (n *Net) try(p packet.Packet, o TraceOptions, answers []bool) (*Trace, []question) {
 	w := &walk{
 		net: n, env: n.Env, trace: &Trace{In: p}, pkt: p, started: p.In, locals: maps.Clone(o.Locals), given: o.Opaque,
-		answers: answers, answered: map[string]bool{}, assumed: map[string]bool{}, unmoved: map[visit]packet.Packet{}, quiet: o.quiet, depth: o.depth,
+		answers: answers, quiet: o.quiet, depth: o.depth,
 	}
 	w.cross()
 	w.trace.Out = w.pkt

@@ -14,6 +14,8 @@ import (
 type inference struct {
 	env  *Env
 	seen map[string]int // interface name → times mentioned by user-like rules
+	// live are the bridges to which the filter table lets Docker's chain see packets: those of a network that is gone are left in other tables.
+	live map[string]bool
 }
 
 func (in *inference) facts() {
@@ -59,12 +61,7 @@ func (in *inference) facts() {
 	if f.Docker != nil && f.Docker.UserlandProxy != nil {
 		e.Hairpin = !*f.Docker.UserlandProxy
 	}
-	if v, ok := f.Sysctl["net.ipv4.ip_forward"]; ok && !e.V6() {
-		e.Forwarding = v != "0"
-	}
-	if v, ok := f.Sysctl["net.ipv6.conf.all.forwarding"]; ok && e.V6() {
-		e.Forwarding = v != "0"
-	}
+	in.forwarding(f)
 	key := "net.bridge.bridge-nf-call-iptables"
 	if e.V6() {
 		key = "net.bridge.bridge-nf-call-ip6tables"
@@ -186,6 +183,7 @@ func (in *inference) rule(table string, c *ruleset.Chain, r *ruleset.Rule) {
 		}
 		if table == "filter" && exact(out, false) && tg.Chain != nil && tg.Chain.Name == "DOCKER" && !(e.Addressed() && outsideRank(out.Pattern.Name) < 2) {
 			e.inside[out.Pattern.Name] = true
+			in.live[out.Pattern.Name] = true
 		}
 	}
 	if c.Builtin && c.Name == "INPUT" && plain(dst, false) && dst.Prefix.IsSingleIP() &&
@@ -242,7 +240,16 @@ func (in *inference) finish() {
 	if len(e.Outside) == 0 {
 		e.Outside = []string{"eth0"}
 	}
-	sort.SliceStable(e.Subnets, func(i, j int) bool { return e.Subnets[i].Prefix.Bits() > e.Subnets[j].Prefix.Bits() })
+	sort.SliceStable(e.Subnets, func(i, j int) bool {
+		a, b := &e.Subnets[i], &e.Subnets[j]
+		if a.Prefix.Bits() != b.Prefix.Bits() {
+			return a.Prefix.Bits() > b.Prefix.Bits()
+		}
+		if a.Known != b.Known {
+			return a.Known
+		}
+		return !a.Known && in.live[a.Iface] && !in.live[b.Iface]
+	})
 	for i := range e.Subnets {
 		s := &e.Subnets[i]
 		n := s.Prefix.Bits()
@@ -250,7 +257,9 @@ func (in *inference) finish() {
 			e.bySize[n] = map[netip.Prefix]*Subnet{}
 			e.sizes = append(e.sizes, n)
 		}
-		e.bySize[n][s.Prefix] = s
+		if e.bySize[n][s.Prefix] == nil {
+			e.bySize[n][s.Prefix] = s
+		}
 	}
 	sort.Sort(sort.Reverse(sort.IntSlice(e.sizes)))
 }

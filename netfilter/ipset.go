@@ -2,6 +2,7 @@ package netfilter
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/dfwlint/dfwlint/hostfacts"
 	"github.com/dfwlint/dfwlint/packet"
@@ -40,7 +41,7 @@ func lookup(set *hostfacts.IPSet, m *ruleset.Set, p *packet.Packet, in, out stri
 // ipset is the set of packets for which -m set holds: exact with the set's contents, Docker's own bridge sets from what is known
 // of bridges, otherwise a boolean variable.
 func (s *Symbolic) ipset(r *ruleset.Rule, m *ruleset.Set, index int) (packet.Set, bool) {
-	x, known := s.members(m)
+	x, maybe, known := s.members(m)
 	if !known || m.Stateful {
 		if !slices.Contains(bridgeSets[:], m.Name) || len(m.Dirs) != 1 {
 			return s.opaque(r, m, index), true
@@ -51,10 +52,16 @@ func (s *Symbolic) ipset(r *ruleset.Rule, m *ruleset.Set, index int) (packet.Set
 		}
 		x = s.Space.None()
 		for _, n := range s.Net.Env.Subnets {
-			if s.Net.Env.IsInside(n.Iface) {
+			if s.Net.Env.IsInside(n.Iface) && !n.Prefix.Addr().IsLinkLocalUnicast() {
 				x = x.Union(s.Space.Prefix(f, n.Prefix))
 			}
 		}
+	} else if !maybe.IsEmpty() {
+		open := s.opaque(r, m, index)
+		if m.Not {
+			open = open.Complement()
+		}
+		x = x.Union(maybe.Intersect(open))
 	}
 	if m.Not {
 		x = x.Complement()
@@ -62,41 +69,74 @@ func (s *Symbolic) ipset(r *ruleset.Rule, m *ruleset.Set, index int) (packet.Set
 	return x, true
 }
 
-// members is the set of packets that an ipset holds.
-func (s *Symbolic) members(m *ruleset.Set) (packet.Set, bool) {
-	e, sp := s.Net.Env, s.Space
-	if e.Facts == nil || e.Facts.Sets == nil {
-		return sp.None(), false
-	}
-	set, ok := e.Facts.Sets[m.Name]
-	if !ok || set.Type == "list:set" || slices.Contains(m.Options, "--return-nomatch") {
-		return sp.None(), false
-	}
+// members is the set of packets that an ipset holds, and those that it may hold: a packet here has no link address.
+func (s *Symbolic) members(m *ruleset.Set) (in, maybe packet.Set, ok bool) {
+	f := s.Net.Env.Facts
 	dirs, ok := setDirs(m)
-	entries, err := set.Typed()
-	if err != nil || !ok {
-		return sp.None(), false
+	if f == nil || f.Sets == nil || !ok {
+		return s.Space.None(), s.Space.None(), false
 	}
-	in, decided := sp.None(), sp.None()
-	for _, entry := range entries {
-		if len(dirs) < len(entry) {
-			// ip_set_test: a rule with too few directions matches nothing.
-			return sp.None(), true
+	set, ok := f.Sets[m.Name]
+	if !ok {
+		return s.Space.None(), s.Space.None(), false
+	}
+	return s.contents(set, dirs, slices.Contains(m.Options, "--return-nomatch"), maxListed)
+}
+
+// maxListed is how deep sets of sets may be.
+const maxListed = 3
+
+// contents is the set of packets that a set of the kernel holds, or with excluded those for which it has an entry with nomatch; ok is false where something about it is not known.
+func (s *Symbolic) contents(set *hostfacts.IPSet, dirs []hostfacts.SetDir, excluded bool, depth int) (in, maybe packet.Set, ok bool) {
+	sp := s.Space
+	in, maybe = sp.None(), sp.None()
+	switch {
+	case set.Type == "list:set":
+		for _, e := range set.Entries {
+			member, ok := s.Net.Env.Facts.Sets[strings.Join(e.Parts, ",")]
+			if !ok || depth == 0 {
+				return in, maybe, false
+			}
+			x, y, ok := s.contents(member, dirs, excluded, depth-1)
+			if !ok {
+				return in, maybe, false
+			}
+			in, maybe = in.Union(x), maybe.Union(y)
 		}
-		at := sp.All()
+		return in, maybe, true
+	case len(dirs) < set.Dims(), set.HasFamily() && set.V6 != s.Net.V6():
+		// ip_set_test: a rule with too few directions matches nothing, nor does a packet of another family.
+		return in, maybe, true
+	}
+	entries, err := set.Typed()
+	if err != nil {
+		return in, maybe, false
+	}
+	decided := sp.None()
+	for _, entry := range entries {
+		at, unsure := sp.All(), false
 		for i, el := range entry {
+			if el.Kind == hostfacts.ElemMAC {
+				unsure = unsure || el.MAC != ""
+				continue
+			}
 			part, ok := s.member(el, dirs[i])
 			if !ok {
-				return sp.None(), false
+				return in, maybe, false
 			}
 			at = at.Intersect(part)
 		}
-		if len(entry) > 0 && !entry[0].NoMatch && !entry[0].Ends {
+		if unsure {
+			maybe = maybe.Union(at)
+			continue
+		}
+		// Only sets with networks know nomatch.
+		if len(entry) > 0 && !entry[0].Ends && entry[0].NoMatch == (excluded && set.HasNets()) {
 			in = in.Union(at.Minus(decided))
 		}
 		decided = decided.Union(at)
 	}
-	return in, true
+	return in, maybe, true
 }
 
 // member is the condition of one part of an entry.

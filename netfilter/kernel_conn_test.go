@@ -18,12 +18,12 @@ func TestKernelConnections(t *testing.T) {
 	b := newBench(t, referee.Options{})
 	rulesets, _ := kernelRun()
 	each(t, func(t *testing.T, back referee.Backend, fam referee.Family) {
+		defer b.clear(t, back, fam)
 		c := contest{t: t, bench: b, back: back, fam: fam}
 		for i := range rulesets {
 			c.connections(*kernelSeed + uint64(i) + 1_000_000)
 		}
 		c.report()
-		b.clear(t, back, fam)
 	})
 }
 
@@ -86,7 +86,7 @@ func (c *contest) connections(seed uint64) {
 	}
 }
 
-func (c *contest) ofConnection(what string, n *netfilter.Net, m *referee.Meter, conn *referee.Conn, from referee.Node, p referee.RawPacket, s packet.State, d packet.Dir) {
+func (c *contest) ofConnection(what string, n *netfilter.Net, m meter, conn *referee.Conn, from referee.Node, p referee.RawPacket, s packet.State, d packet.Dir) {
 	c.t.Helper()
 	known, err := conn.Tracked()
 	if err != nil {
@@ -103,6 +103,7 @@ func TestKernelOpened(t *testing.T) {
 	b := newBench(t, referee.Options{})
 	rulesets, _ := kernelRun()
 	each(t, func(t *testing.T, back referee.Backend, fam referee.Family) {
+		defer b.clear(t, back, fam)
 		c := contest{t: t, bench: b, back: back, fam: fam}
 		answers, found := 0, 0
 		for i := range rulesets {
@@ -114,7 +115,6 @@ func TestKernelOpened(t *testing.T) {
 		if found*10 < answers*6 {
 			t.Errorf("only %d of %d openers were found", found, answers)
 		}
-		b.clear(t, back, fam)
 	})
 }
 
@@ -152,7 +152,7 @@ func (c *contest) opened(seed uint64) (answers, found int) {
 				}
 				found++
 			}
-			c.judge(fmt.Sprintf("seed %d, connection %d %s", seed, i, dir), n, m, from, p, q)
+			c.judge(fmt.Sprintf("seed %d, connection %d %s", seed, i, dir), n, single{m}, from, p, q)
 		}
 	}
 	return answers, found

@@ -24,6 +24,11 @@ type situation struct {
 
 // holds says whether a match holds for the packet, as the kernel's module would.
 func (s *situation) holds(m ruleset.Match, index int) bool {
+	if s.untrackedYet && s.w.templated {
+		// What a CT target has hung on the packet counts as its connection until conntrack comes.
+		t := s.templated()
+		s = &t
+	}
 	p := s.pkt
 	switch m := m.(type) {
 	case *ruleset.Comment, *ruleset.Always:
@@ -104,6 +109,9 @@ func (s *situation) holds(m ruleset.Match, index int) bool {
 		}
 		return s.unknown(m, index)
 	case *ruleset.Physdev:
+		if holds, known := s.physdevFits(m); known {
+			return holds
+		}
 		return s.unknown(m, index)
 	case *ruleset.Opaque:
 		if m.Module == "rpfilter" {
@@ -313,7 +321,7 @@ func (s *situation) setFits(m *ruleset.Set, index int) bool {
 				a = s.pkt.Dst
 			}
 			s.w.assume("the set " + m.Name + " holds the networks of Docker's bridges")
-			return s.w.env.insideAddr(a) != m.Not
+			return s.w.env.bridged(a) != m.Not
 		}
 		return s.unknown(m, index)
 	}

@@ -130,10 +130,18 @@ func (s *Symbolic) image(set packet.Set, t ruleset.Target, before bool) (image, 
 	case *ruleset.SetMark:
 		return set.AssignBits(packet.FieldMark, uint64(t.Value), uint64(t.Mask)), dropped
 	case *ruleset.ConnMark:
-		if before || t.Shift != 0 {
+		if before {
 			return set, dropped
 		}
 		with, without := set.Intersect(s.tracked), set.Minus(s.tracked)
+		if t.Shift != 0 {
+			// Which mark becomes which is left open.
+			written := packet.FieldCTMark
+			if t.Op == ruleset.ConnMarkRestore {
+				written = packet.FieldMark
+			}
+			return with.Forget(written).Union(without), dropped
+		}
 		switch t.Op {
 		case ruleset.ConnMarkSet:
 			with = with.AssignBits(packet.FieldCTMark, uint64(t.Value), uint64(t.CTMask))
@@ -149,7 +157,12 @@ func (s *Symbolic) image(set packet.Set, t ruleset.Target, before bool) (image, 
 		return set.AssignBits(packet.FieldDSCP, uint64(t.Value>>2), uint64(t.Mask>>2)).AssignBits(packet.FieldECN, uint64(t.Value&3), uint64(t.Mask&3)), dropped
 	case *ruleset.CT:
 		if t.NoTrack && before {
-			return set.Assign(packet.FieldState, uint64(packet.Untracked)), dropped
+			image := set.Assign(packet.FieldState, uint64(packet.Untracked))
+			if s.templates() {
+				// One that another CT target has met stays tracked.
+				image = image.Union(set)
+			}
+			return image, dropped
 		}
 		return set, dropped
 	case *ruleset.TTL:
@@ -164,6 +177,24 @@ func (s *Symbolic) image(set packet.Set, t ruleset.Target, before bool) (image, 
 		}
 	}
 	return set, dropped
+}
+
+// templates says whether a rule gives conntrack wishes for packets, after which it no longer leaves them alone.
+func (s *Symbolic) templates() bool {
+	for _, rs := range s.Net.Sets {
+		t := rs.Table("raw")
+		if t == nil {
+			continue
+		}
+		for _, c := range t.Chains {
+			for _, r := range c.Rules {
+				if ct, ok := r.Target.(*ruleset.CT); ok && !ct.NoTrack {
+					return true
+				}
+			}
+		}
+	}
+	return false
 }
 
 // shiftTTL adds to the TTL, which stays within 0 to 255.

@@ -20,8 +20,12 @@ func opaqueKey(r *ruleset.Rule, m ruleset.Match, index int) (key, what string, n
 			key = m.Module + " " + strings.Join(words, " ")
 		}
 		what = "-m " + key
-		if m.Stateful {
+		switch {
+		case m.Stateful:
 			key += placeOf(r, index)
+		case m.Module == "u32" || m.Module == "bpf":
+			// They may look at what NAT and other targets rewrite, so that the answer is the same within a chain only.
+			key += " @" + r.Chain.Table.Name + "/" + r.Chain.Name
 		}
 	case *ruleset.Set:
 		dirs := make([]string, len(m.Dirs))
@@ -42,6 +46,10 @@ func opaqueKey(r *ruleset.Rule, m ruleset.Match, index int) (key, what string, n
 	case *ruleset.Physdev:
 		key, not = "physdev "+m.What+" "+m.Pattern.String(), m.Not
 		what = "-m " + key
+		if m.What == "out" && m.Not {
+			// Not the opposite: it does not hold for what leaves by no bridge port.
+			key, what, not = "physdev not "+m.What+" "+m.Pattern.String(), "-m physdev ! --physdev-out "+m.Pattern.String(), false
+		}
 	case *ruleset.Number:
 		key, not = fmt.Sprintf("number %d %d-%d/%#x", m.Field, m.Lo, m.Hi, m.Mask), m.Not
 		what = "a header field that has no model"

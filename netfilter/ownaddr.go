@@ -27,7 +27,7 @@ func (w *walk) redirect(pl place, t *ruleset.Redirect, step *Step) outcome {
 			w.locals[a] = true
 		}
 	}
-	return w.mapDst(a, w.inRange(w.pkt.DPort, t.HasPort, t.PortLo, t.PortHi), "REDIRECT", step)
+	return w.mapDst(a, w.inRange(w.pkt.DPort, ruleset.NATRange{HasPort: t.HasPort, PortLo: t.PortLo, PortHi: t.PortHi}, false, t.Random), "REDIRECT", step)
 }
 
 func (w *walk) masquerade(pl place, t *ruleset.Masquerade, step *Step) outcome {
@@ -39,7 +39,7 @@ func (w *walk) masquerade(pl place, t *ruleset.Masquerade, step *Step) outcome {
 	case !known:
 		w.assume(a.String() + " stands for the host's address on " + pl.out)
 	}
-	return w.mapSrc(a, w.inRange(w.pkt.SPort, t.HasPort, t.PortLo, t.PortHi), "MASQUERADE", step)
+	return w.mapSrc(a, w.inRange(w.pkt.SPort, ruleset.NATRange{HasPort: t.HasPort, PortLo: t.PortLo, PortHi: t.PortHi}, true, t.Random), "MASQUERADE", step)
 }
 
 // masqueradeAddr is the address that MASQUERADE takes for packets to dst by an interface; known is false where it is a stand-in. It is invalid

@@ -108,8 +108,8 @@ func (w *walk) receive() {
 	if w.cast != toHost && w.env.BridgeNF && w.env.IsInside(in) {
 		if w.pkt.Dst == w.trace.In.Dst {
 			w.flood(in)
-		} else {
-			// br_netfilter addresses what DNAT has moved to the host.
+		} else if !w.bridgedOn(in, r) {
+			// br_netfilter addresses to the host what DNAT has moved off the bridge.
 			w.cast = toHost
 		}
 	}
@@ -212,7 +212,7 @@ func (w *walk) forward(in, out string, bridged bool) {
 	if bridged {
 		postIn = ""
 	} else {
-		if !w.env.Forwarding {
+		if !w.env.forwards(in) {
 			w.lost("the host does not forward (ip_forward is 0)")
 			return
 		}
@@ -278,6 +278,7 @@ func (w *walk) send() {
 		return
 	}
 	if echoes && w.env.V6() {
+		w.confirm()
 		w.echo(out)
 	}
 	if out != "lo" {

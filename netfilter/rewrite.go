@@ -16,16 +16,16 @@ func rewrite(p *packet.Packet, t ruleset.Target, beforeConntrack bool) {
 	case *ruleset.SetMark:
 		p.Mark = p.Mark&^t.Mask ^ t.Value
 	case *ruleset.ConnMark:
-		if !tracked || t.Shift != 0 {
+		if !tracked {
 			return
 		}
 		switch t.Op {
 		case ruleset.ConnMarkSet:
-			p.CTMark = p.CTMark&^t.CTMask ^ t.Value
+			p.CTMark = shift(p.CTMark&^t.CTMask^t.Value, t.Shift)
 		case ruleset.ConnMarkSave:
-			p.CTMark = p.CTMark&^t.CTMask ^ p.Mark&t.NFMask
+			p.CTMark = p.CTMark&^t.CTMask ^ shift(p.Mark&t.NFMask, t.Shift)
 		case ruleset.ConnMarkRestore:
-			p.Mark = p.Mark&^t.NFMask ^ p.CTMark&t.CTMask
+			p.Mark = p.Mark&^t.NFMask ^ shift(p.CTMark&t.CTMask, t.Shift)
 		}
 	case *ruleset.TTL:
 		switch t.Op {
@@ -46,6 +46,14 @@ func rewrite(p *packet.Packet, t ruleset.Target, beforeConntrack bool) {
 			p.State = packet.Untracked
 		}
 	}
+}
+
+// shift moves a mark's bits to the left, or to the right where by is negative (connmark_tg_shift in net/netfilter/xt_connmark.c).
+func shift(mark uint32, by int) uint32 {
+	if by < 0 {
+		return mark >> -by
+	}
+	return mark << by
 }
 
 func effectOf(before, after *packet.Packet) string {
@@ -112,43 +120,6 @@ func endpoint(p *packet.Packet, a netip.Addr, port uint16) string {
 		return a.String()
 	}
 	return netip.AddrPortFrom(a, port).String()
-}
-
-// inRange gives the port that NAT chooses: the packet's own where it lies in the range, otherwise the first. The kernel takes any
-// free one there; rules that tell them apart would need to know which.
-func (w *walk) inRange(port uint16, has bool, lo, hi uint16) uint16 {
-	if !w.pkt.HasPorts() || !has || port >= lo && port <= hi {
-		return port
-	}
-	if lo != hi {
-		w.assume(fmt.Sprintf("NAT takes the first port of %d-%d", lo, hi))
-	}
-	return lo
-}
-
-func (w *walk) pickAddr(r ruleset.NATRange, have netip.Addr) netip.Addr {
-	if !r.From.IsValid() {
-		return have
-	}
-	if r.To.IsValid() && r.To != r.From {
-		w.assume("NAT takes the first address of " + r.From.String() + "-" + r.To.String())
-	}
-	return r.From
-}
-
-func (w *walk) dnat(pl place, t *ruleset.DNAT, step *Step) outcome {
-	port := w.pkt.DPort
-	if t.PortBase != 0 && t.HasPort && w.pkt.HasPorts() {
-		// Shifted port maps keep the distance from the base (nf_nat_core.c, NF_NAT_RANGE_PROTO_OFFSET).
-		port = t.PortLo + (port - t.PortBase)
-	} else {
-		port = w.inRange(port, t.HasPort, t.PortLo, t.PortHi)
-	}
-	return w.mapDst(w.pickAddr(t.NATRange, w.pkt.Dst), port, "DNAT", step)
-}
-
-func (w *walk) snat(pl place, t *ruleset.SNAT, step *Step) outcome {
-	return w.mapSrc(w.pickAddr(t.NATRange, w.pkt.Src), w.inRange(w.pkt.SPort, t.HasPort, t.PortLo, t.PortHi), "SNAT", step)
 }
 
 func (w *walk) netmap(pl place, t *ruleset.Netmap, step *Step) outcome {

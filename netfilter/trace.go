@@ -60,8 +60,9 @@ type Step struct {
 	Matched bool
 	// Failed is the first match that did not hold; nil where Matched.
 	Failed ruleset.Match
-	// Before and After are the packet before and after the rule's target; they differ where the target rewrites it.
-	Before, After packet.Packet
+	// Before and After are the packet before and after the rule's target; they differ where the target rewrites it. Steps share them: they are
+	// for reading.
+	Before, After *packet.Packet
 	// Effect is what the step did in a few words: "DNAT to 172.17.0.2:80", "mark 0x1".
 	Effect string
 	// Backend is of the ruleset that the rule is in, where both are loaded.

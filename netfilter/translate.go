@@ -134,6 +134,10 @@ func (s *Symbolic) rewritten(p Part, e end, r ruleset.NATRange, whole packet.Set
 		// Few addresses of the host's networks are where a packet may go already, which spares most rules the other case.
 		same = sp.Addr(e.addr, r.From).Intersect(whole.Keep(e.addr, e.kind))
 	}
+	span := sp.None()
+	if newAddr && r.From != r.To {
+		span = sp.AddrRange(e.addr, r.From, r.To)
+	}
 	// piece rewrites the address of a set, if addr, and has its port already in place, if port.
 	piece := func(set packet.Set, addr, port bool) {
 		if set.IsEmpty() {
@@ -154,6 +158,10 @@ func (s *Symbolic) rewritten(p Part, e end, r ruleset.NATRange, whole packet.Set
 		if set.Overlaps(same) {
 			piece(set.Intersect(same), false, port)
 			set = set.Minus(same)
+		}
+		if set.Overlaps(span) {
+			// What has an address of a range may get that one, and is then not marked either.
+			piece(set.Intersect(span), false, port)
 		}
 		piece(set, true, port)
 	}
@@ -184,7 +192,7 @@ func (s *Symbolic) rewritten(p Part, e end, r ruleset.NATRange, whole packet.Set
 	if rest.IsEmpty() {
 		return out
 	}
-	if newAddr && !rest.Overlaps(same) {
+	if newAddr && !rest.Overlaps(same) && !rest.Overlaps(span) {
 		// The common case at one go: address and port.
 		both := sp.Builder().AddrRange(e.addr, r.From, r.To).Range(e.port, uint64(r.PortLo), uint64(r.PortHi)).Set()
 		q := p

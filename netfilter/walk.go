@@ -29,9 +29,14 @@ type walk struct {
 	assumed  map[string]bool
 
 	dnatDone, snatDone bool
+	// templated says that a CT target has said how conntrack is to take the packet: another one then says nothing.
+	templated bool
+	zone      uint16
 	// repeats counts visits of chains that are in unmoved: those that returned a packet as it was.
 	repeats int
-	unmoved map[visit]packet.Packet
+	unmoved map[visit]*packet.Packet
+	// seen is the packet as it was when a step was last recorded.
+	seen *packet.Packet
 	// cast is how the packet came over its link. orphan marks a copy, which has no socket, of a broadcast or multicast of the host's own, echoed
 	// one that is on its way back.
 	cast           cast
@@ -60,6 +65,9 @@ func (w *walk) ask(key, what string) bool {
 		a = w.answers[len(w.asked)]
 	}
 	w.asked = append(w.asked, question{key, what, a})
+	if w.answered == nil {
+		w.answered = map[string]bool{}
+	}
 	w.answered[key] = a
 	return a
 }
@@ -67,6 +75,9 @@ func (w *walk) ask(key, what string) bool {
 func (w *walk) assume(text string) {
 	if text == "" || w.assumed[text] {
 		return
+	}
+	if w.assumed == nil {
+		w.assumed = map[string]bool{}
 	}
 	w.assumed[text] = true
 	w.trace.Assumptions = append(w.trace.Assumptions, text)
@@ -85,7 +96,13 @@ type place struct {
 
 // consult walks a table's chain in every backend. In nat the first backend that maps ends it.
 func (w *walk) consult(pl place) Verdict {
-	for _, rs := range w.net.Sets {
+	sets := w.net.Sets
+	if pl.table == "security" && len(sets) > 1 {
+		// iptables-nft's comes later than the other (priorities 150 and 50).
+		sets = slices.Clone(sets)
+		slices.SortStableFunc(sets, func(a, b *ruleset.Ruleset) int { return lateness(a.Backend) - lateness(b.Backend) })
+	}
+	for _, rs := range sets {
 		c := rs.Chain(pl.table, pl.hook.String())
 		if c == nil || pl.skip != nil && pl.skip(rs.Backend) {
 			continue
@@ -101,12 +118,20 @@ func (w *walk) consult(pl place) Verdict {
 	return Accept
 }
 
+// lateness is 1 for the backend whose table security comes behind the other's.
+func lateness(b parser.Backend) int {
+	if b == parser.NFT {
+		return 1
+	}
+	return 0
+}
+
 // frame is a chain that is being walked, and where in it.
 type frame struct {
 	chain *ruleset.Chain
 	next  int
 	// entered is the packet as it came in; gotos counts those that led here since the last jump.
-	entered packet.Packet
+	entered *packet.Packet
 	gotos   int
 }
 
@@ -128,7 +153,7 @@ const maxRepeats = 4096
 
 // idle says whether a chain is passed over: the packet came back from it unchanged before, at the same place, and that has been so all too often.
 func (w *walk) idle(pl place, c *ruleset.Chain) bool {
-	if w.unmoved[visit{pl.hook, pl.in, pl.out, c}] != w.pkt {
+	if w.unmoved[visit{pl.hook, pl.in, pl.out, c}] != w.now() {
 		return false
 	}
 	if w.repeats++; w.repeats <= maxRepeats {
@@ -136,6 +161,15 @@ func (w *walk) idle(pl place, c *ruleset.Chain) bool {
 	}
 	w.assume("rules are met over and over: further visits of chains that change nothing are left out of the steps")
 	return true
+}
+
+// now is a copy of the packet as it is, the same one as long as nothing changes.
+func (w *walk) now() *packet.Packet {
+	if w.seen == nil || *w.seen != w.pkt {
+		p := w.pkt
+		w.seen = &p
+	}
+	return w.seen
 }
 
 // visit is a chain as it is walked at a place.
@@ -147,14 +181,18 @@ type visit struct {
 
 // leave notes what a chain that returns has done.
 func (w *walk) leave(pl place, f *frame) {
-	if f.entered == w.pkt {
-		w.unmoved[visit{pl.hook, pl.in, pl.out, f.chain}] = w.pkt
+	if f.entered == w.now() {
+		if w.unmoved == nil {
+			w.unmoved = map[visit]*packet.Packet{}
+		}
+		w.unmoved[visit{pl.hook, pl.in, pl.out, f.chain}] = f.entered
 	}
 }
 
 // chain walks a built-in chain and all that it calls. mapped says that a NAT target was met.
 func (w *walk) chain(pl place, rs *ruleset.Ruleset, base *ruleset.Chain) (v Verdict, mapped bool) {
-	stack := []frame{{chain: base, entered: w.pkt}}
+	now := w.now()
+	stack := []frame{{chain: base, entered: now}}
 	for {
 		f := &stack[len(stack)-1]
 		if f.next >= len(f.chain.Rules) {
@@ -167,7 +205,7 @@ func (w *walk) chain(pl place, rs *ruleset.Ruleset, base *ruleset.Chain) (v Verd
 		}
 		r := f.chain.Rules[f.next]
 		f.next++
-		step := Step{Hook: pl.hook, Chain: r.Chain, Rule: r, Backend: rs.Backend.String(), Before: w.pkt}
+		step := Step{Hook: pl.hook, Chain: r.Chain, Rule: r, Backend: rs.Backend.String(), Before: now, After: now}
 		s := situation{w: w, pkt: &w.pkt, table: pl.table, hook: pl.hook, rule: r, in: pl.in, out: pl.out, untrackedYet: pl.before}
 		step.Matched = true
 		for i, m := range r.Matches {
@@ -177,12 +215,12 @@ func (w *walk) chain(pl place, rs *ruleset.Ruleset, base *ruleset.Chain) (v Verd
 			}
 		}
 		if !step.Matched {
-			step.After = w.pkt
 			w.record(step)
 			continue
 		}
 		out := w.apply(pl, r, &step)
-		step.After = w.pkt
+		now = w.now()
+		step.After = now
 		w.record(step)
 		switch out.kind {
 		case goesOn:
@@ -199,7 +237,7 @@ func (w *walk) chain(pl place, rs *ruleset.Ruleset, base *ruleset.Chain) (v Verd
 				w.assume("the chain " + out.chain.Name + " leads back to itself: no kernel loads such rules")
 				return Unknown, false
 			}
-			next := frame{chain: out.chain, entered: w.pkt}
+			next := frame{chain: out.chain, entered: now}
 			if out.tail {
 				next.gotos = f.gotos + 1
 			}
@@ -227,7 +265,7 @@ func (w *walk) policy(pl place, rs *ruleset.Ruleset, c *ruleset.Chain) Verdict {
 	if c.Policy == ruleset.PolicyDrop {
 		v = Drop
 	}
-	w.record(Step{Hook: pl.hook, Chain: c, Matched: true, Backend: rs.Backend.String(), Before: w.pkt, After: w.pkt})
+	w.record(Step{Hook: pl.hook, Chain: c, Matched: true, Backend: rs.Backend.String(), Before: w.now(), After: w.now()})
 	return v
 }
 
@@ -273,21 +311,21 @@ func (w *walk) apply(pl place, r *ruleset.Rule, step *Step) outcome {
 	case *ruleset.Jump:
 		return outcome{kind: calls, chain: t.Chain, tail: t.Goto}
 	case *ruleset.DNAT:
-		return w.dnat(pl, t, step)
+		return w.dnat(t, step)
 	case *ruleset.Redirect:
 		return w.redirect(pl, t, step)
 	case *ruleset.SNAT:
-		return w.snat(pl, t, step)
+		return w.snat(t, step)
 	case *ruleset.Masquerade:
 		return w.masquerade(pl, t, step)
 	case *ruleset.Netmap:
 		return w.netmap(pl, t, step)
 	case *ruleset.SetMark, *ruleset.ConnMark, *ruleset.TTL, *ruleset.DSCP, *ruleset.TOS, *ruleset.CT:
-		if c, ok := t.(*ruleset.ConnMark); ok && c.Shift != 0 {
-			w.assume("CONNMARK's shifts are not modelled")
+		if c, ok := t.(*ruleset.CT); ok && w.tracks(pl, c) {
+			return outcome{}
 		}
 		rewrite(p, t, pl.before)
-		step.Effect = effectOf(&step.Before, p)
+		step.Effect = effectOf(step.Before, p)
 		return outcome{}
 	case *ruleset.Queue:
 		if w.ask("queue"+placeOf(r, 0), "the program behind NFQUEUE accepts the packet") {

@@ -14,8 +14,10 @@ type Gen struct {
 	// Odd adds what is legal and seldom: masks that are no prefix, fragments, broadcast, multicast and spoofed
 	// addresses, port options of conntrack for protocols without ports.
 	Odd bool
+	// Wide adds modules and targets that are seldom met. Some of their answers are in no packet, so that a trace may fork.
+	Wide bool
 	// Without names matches, targets and tables to leave out: "owner", "set", "multiport", "fragment", "addr", "iface"; "REJECT", "goto";
-	// "security". "ttl" and "TTL" are also IPv6's hl and HL.
+	// "security". "ttl" and "TTL" are also IPv6's hl and HL. Of what Wide adds: the module's name, "spi", "shift".
 	Without []string
 	// MaxRules bounds the rules of one chain; 0 means 6.
 	MaxRules int

@@ -37,6 +37,9 @@ func (r *genRule) matches() {
 			}
 		}
 	}
+	if r.Wide && r.chance(25) {
+		r.wideMatch()
+	}
 }
 
 func (r *genRule) said(option string) bool {

@@ -8,6 +8,9 @@ import (
 
 // target draws what the rule does. It fails where the drawn one does not fit the rule's chain or matches.
 func (r *genRule) target(later []genChain) ([]string, bool) {
+	if r.Wide && r.chance(20) {
+		return r.wideTarget()
+	}
 	word := r.targetWord()
 	if !r.allowed(word) {
 		return nil, false

@@ -30,11 +30,17 @@ func (m *Meter) Send(from Node, p RawPacket) (Observed, map[Place]uint64, error)
 	if err != nil {
 		return o, nil, err
 	}
+	moved, err := m.Moved()
+	return o, moved, err
+}
+
+// Moved are the counters that have moved since they were last read.
+func (m *Meter) Moved() (map[Place]uint64, error) {
 	s, err := m.lab.Save(m.backend, m.family, true)
 	if err != nil {
-		return o, nil, err
+		return nil, err
 	}
 	moved, err := CounterDiff(m.last, s)
 	m.last = s
-	return o, moved, err
+	return moved, err
 }

@@ -142,7 +142,7 @@ add lab6-iface fd00:17::/64,docker0
 create lab-port bitmap:port range 0-65535
 add lab-port 80
 add lab-port 8080
-`
+` + moreSets()
 }
 
 // pick draws one of the values.

@@ -326,7 +326,7 @@ func (l *Lab) hostNeighbours(f Family) error {
 			if slices.Contains(own, a) {
 				continue
 			}
-			if err := addNeigh(l.host, l.index[p.iface], a, holder(p.iface, a).mac()); err != nil {
+			if err := addNeigh(l.host, l.index[p.iface], a, Holder(p.iface, a).mac()); err != nil {
 				return err
 			}
 		}
@@ -334,8 +334,8 @@ func (l *Lab) hostNeighbours(f Family) error {
 	return nil
 }
 
-// holder is the endpoint behind the host's interface that gets packets for the address.
-func holder(iface string, a netip.Addr) Node {
+// Holder is the endpoint behind the host's interface that gets packets for the address.
+func Holder(iface string, a netip.Addr) Node {
 	f := V4
 	if a.Is6() {
 		f = V6

@@ -218,14 +218,19 @@ func exposureFrom(e *exposure.Entry, w *exposure.Way) string {
 		switch called := exposureCalled(e, w); {
 		case w.Link:
 			text += "; neighbours on the same link only, to " + prefixList(w.To)
+		case allLinkLocal(w.To):
+			text += "; to link-local addresses" + called
 		case len(w.To) > 0 && !(len(w.To) == 1 && e.HostIP.IsValid() && w.To[0].Addr() == e.HostIP):
 			text += "; to " + prefixList(w.To) + called
 		case called != "":
 			text += "; to port " + strings.TrimPrefix(called, ":")
 		}
 	}
+	if w.Doubted {
+		text += "; not certain: the packet that was walked did not get there"
+	}
 	if len(w.If) > 0 {
-		text += "; if " + strings.Join(w.If, ", ")
+		text += "; " + conditions(w.If)
 	}
 	if w.Silent {
 		text += "; no answer comes back: " + w.Why
@@ -344,4 +349,29 @@ func exposureSummary(t *exposure.Table, counts map[exposure.Kind]int) string {
 		text += fmt.Sprintf(", %s of the host's own ports", plural(n, "group"))
 	}
 	return text + " (" + strings.Join(t.Families, ", ") + ")."
+}
+
+// conditions tells on what a way depends: "if -m string … and the packet has a socket, unless -m rt --rt-type 0".
+func conditions(list []string) string {
+	var yes, no []string
+	for _, c := range list {
+		if key, ok := strings.CutPrefix(c, "does not hold: "); ok {
+			no = append(no, key)
+		} else {
+			yes = append(yes, strings.TrimPrefix(c, "holds: "))
+		}
+	}
+	var parts []string
+	if len(yes) > 0 {
+		parts = append(parts, "if "+strings.Join(yes, " and "))
+	}
+	if len(no) > 0 {
+		parts = append(parts, "unless "+strings.Join(no, " or "))
+	}
+	return strings.Join(parts, ", ")
+}
+
+// allLinkLocal says whether addresses, of which there are several, are of one link only.
+func allLinkLocal(list []netip.Prefix) bool {
+	return len(list) > 1 && !slices.ContainsFunc(list, func(p netip.Prefix) bool { return !p.Addr().IsLinkLocalUnicast() || !p.IsSingleIP() })
 }

@@ -132,7 +132,7 @@ func exposureEntry(e *exposure.Entry, o ExposureOptions) exposureItem {
 	for _, w := range e.Ways {
 		item.Reachable = item.Reachable || !w.Silent
 		j := exposureWay{
-			By: w.By, To: prefixTexts(w.To), Ports: spansJSON(w.Ports), Certain: len(w.If) == 0, If: w.If, Answered: !w.Silent, Why: w.Why,
+			By: w.By, To: prefixTexts(w.To), Ports: spansJSON(w.Ports), Certain: len(w.If) == 0 && !w.Doubted, If: w.If, Answered: !w.Silent, Why: w.Why,
 			SameLinkOnly: w.Link, Rules: []*DeciderJSON{}, Walked: !w.Unproved,
 		}
 		if w.Packet.Dst.IsValid() {

@@ -129,11 +129,11 @@ func trace(rs *ruleset.Ruleset) *netfilter.Trace {
 	t := &netfilter.Trace{In: in, Out: out, Verdict: netfilter.Accept, Path: netfilter.PathForward, Assumptions: []string{"192.0.2.1 is an address of the host"}}
 	step := func(h netfilter.Hook, table, name string, rule int, matched bool, p packet.Packet) {
 		c := chain(rs, table, name)
-		s := netfilter.Step{Hook: h, Chain: c, Matched: matched, Before: p, After: p}
+		s := netfilter.Step{Hook: h, Chain: c, Matched: matched, Before: &p, After: &p}
 		if rule > 0 {
 			s.Rule = c.Rules[rule-1]
 			if _, ok := s.Rule.Target.(*ruleset.DNAT); ok {
-				s.After, s.Effect = out, "DNAT to 172.17.0.2:80"
+				s.After, s.Effect = &out, "DNAT to 172.17.0.2:80"
 			}
 			if !matched {
 				s.Failed = s.Rule.Matches[0]

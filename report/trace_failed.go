@@ -28,7 +28,7 @@ func failed(s *netfilter.Step) string {
 
 // value is what the packet has where a rule asked for something else; empty for what a packet does not show.
 func value(s *netfilter.Step) string {
-	p := &s.Before
+	p := s.Before
 	pick := func(d ruleset.Dir, src, dst string) string {
 		switch d {
 		case ruleset.Src:

@@ -43,7 +43,7 @@ func TestTraceGolden(t *testing.T) {
 	two.Assumptions = []string{"192.0.2.1 is not an address of the host"}
 	two.Steps = two.Steps[:0]
 	input := chain(rs, "filter", "INPUT")
-	two.Steps = append(two.Steps, netfilter.Step{Hook: netfilter.Input, Chain: input, Matched: true, Before: two.In, After: two.In})
+	two.Steps = append(two.Steps, netfilter.Step{Hook: netfilter.Input, Chain: input, Matched: true, Before: &two.In, After: &two.In})
 	two.Decided, two.Verdict, two.Path = &two.Steps[0], netfilter.Drop, netfilter.PathInput
 	forked := &netfilter.Trace{In: one.In, Verdict: netfilter.Unknown, Branches: []*netfilter.Trace{one, two}, Assumptions: []string{"eth0 leads outside"}}
 	golden(t, "trace-forked.golden", []byte(draw(t, forked, TraceOptions{Width: 100, File: rs.File})))

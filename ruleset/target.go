@@ -82,6 +82,8 @@ type Masquerade struct {
 	AtTarget
 	HasPort        bool
 	PortLo, PortHi uint16
+	// Random stands for --random and --random-fully.
+	Random bool
 }
 
 // Redirect rewrites the destination to the host itself.
@@ -89,6 +91,7 @@ type Redirect struct {
 	AtTarget
 	HasPort        bool
 	PortLo, PortHi uint16
+	Random         bool
 }
 
 // Netmap maps a prefix one to one: the destination in PREROUTING and OUTPUT, the source in POSTROUTING
@@ -121,7 +124,7 @@ type ConnMark struct {
 	Op             ConnMarkOp
 	Value          uint32
 	CTMask, NFMask uint32
-	// Shift is not 0 for the shifting forms, which have no model.
+	// Shift moves the bits that are written to the left, or to the right where it is negative.
 	Shift int
 }
 

@@ -230,9 +230,9 @@ func targetMasquerade(b *builder, u *use) Target {
 		}
 	}
 	if u.name == "REDIRECT" {
-		return &Redirect{AtTarget: AtTarget{u.span}, HasPort: s != nil, PortLo: lo, PortHi: hi}
+		return &Redirect{AtTarget: AtTarget{u.span}, HasPort: s != nil, PortLo: lo, PortHi: hi, Random: u.has("--random")}
 	}
-	return &Masquerade{AtTarget: AtTarget{u.span}, HasPort: s != nil, PortLo: lo, PortHi: hi}
+	return &Masquerade{AtTarget: AtTarget{u.span}, HasPort: s != nil, PortLo: lo, PortHi: hi, Random: u.has("--random") || u.has("--random-fully")}
 }
 
 // netmapPrefix reads --to. A mask with holes counts as a full one.

@@ -222,8 +222,20 @@ func (t *tracing) follow(r packet.Request) (*netfilter.Connection, error) {
 	} else {
 		conn.Request = n.Trace(p, netfilter.TraceOptions{})
 	}
-	conn.Request.Assumptions = append(assumptions, conn.Request.Assumptions...)
+	conn.Request.Assumptions = slices.Concat(assumptions, conn.Request.Assumptions, untold(n, conn.Request))
 	return conn, nil
+}
+
+// untold lists what a trace takes for granted and the context could tell.
+func untold(n *netfilter.Net, tr *netfilter.Trace) []string {
+	var out []string
+	if tr.Path == netfilter.PathForward && tr.Out.Out != "" && tr.Out.Out != tr.In.In && !n.Env.ForwardingKnown {
+		out = append(out, "the host forwards packets")
+	}
+	if f := n.Env.Facts; f != nil && f.Docker != nil && strings.HasPrefix(f.Docker.FirewallBackend, "nftables") {
+		out = append(out, "Docker's own rules, which are nftables' and in no dump, let it pass as it is")
+	}
+	return out
 }
 
 func (t *tracing) write(w io.Writer, c *netfilter.Connection, format string) error {
