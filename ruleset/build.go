@@ -70,6 +70,8 @@ func (r *Ruleset) applyTable(f *parser.File, t *parser.Table, flush bool) {
 	if flush {
 		tab.Chains, tab.byName = nil, map[string]*Chain{}
 	}
+	r.b.piece = pieceOf(t, f)
+	defer func() { r.b.piece = wholeTable }()
 	ci := 0
 	for i := range t.Rules {
 		for ci < len(t.Chains) && t.Chains[ci].Line < t.Rules[i].Line {
@@ -229,6 +231,7 @@ type pendingJump struct {
 	name  string
 	span  parser.Span
 	table *Table
+	piece piece
 }
 
 // resolve finds the chains of jumps that stood before their declarations.
@@ -246,6 +249,11 @@ func (r *Ruleset) resolve() {
 			e.Msg = fmt.Sprintf("chain %s is declared after this jump to it", p.name)
 			e.Code = "restore-would-fail"
 			r.Refused = append(r.Refused, e)
+			continue
+		}
+		if p.piece.lacks(p.name) {
+			r.assume(pos, e.Span, p.table.Name, p.name)
+			p.rule.Target = &UnknownTarget{AtTarget: AtTarget{p.rule.Target.Where()}, Name: p.name}
 			continue
 		}
 		e.Msg = fmt.Sprintf("chain %s does not exist in table %s", p.name, p.table.Name)

@@ -150,20 +150,10 @@ func (a *applier) expect(rs *ruleset.Ruleset, c *call, rule *parser.Rule) {
 		if o.Def == nil || o.Def.Name != "-j" && o.Def.Name != "-g" || o.Loads != nil || o.N == 0 || rule.Words[o.First].Unknown {
 			continue
 		}
-		if name := f.Value(rule.Words[o.First]); foreign(name) {
+		if name := f.Value(rule.Words[o.First]); ruleset.ProgramChain(name) {
 			make(name)
 		}
 	}
-}
-
-// foreign says that a chain has a name as programs give them, so that a script may expect it.
-func foreign(name string) bool {
-	for _, p := range []string{"DOCKER", "KUBE-", "ts-", "ufw-", "ufw6-", "f2b-", "fail2ban-", "cali-", "CNI-", "FLANNEL", "LIBVIRT_", "CILIUM_", "OLD_CILIUM_", "NETAVARK", "WEAVE", "f2b", "MAILCOW", "CROWDSEC", "sshguard"} {
-		if strings.HasPrefix(name, p) {
-			return true
-		}
-	}
-	return false
 }
 
 // restore carries out what a here-document feeds to iptables-restore.
