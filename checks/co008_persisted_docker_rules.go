@@ -84,6 +84,10 @@ func (p *Pass) frozen(v *View, rs *ruleset.Ruleset, sure bool) {
 	if !sure {
 		f.Possible = true
 		f.Assumptions = []string{"the file is loaded when the host starts"}
+		if !bootName(rs) {
+			// More often it is a copy of what a kernel had, without its first line.
+			f.Severity = Low
+		}
 	}
 	shown := 0
 	for _, r := range rules {
