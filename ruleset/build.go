@@ -243,8 +243,8 @@ func (r *Ruleset) resolve() {
 			if j, ok := p.rule.Target.(*Jump); ok {
 				j.Chain = c
 			}
-			if c.Line == 0 {
-				continue // its first rule was reported: the chain was never declared
+			if c.Line == 0 || p.piece.lacks(p.name) {
+				continue // its first rule was reported, or noted: the chain was never declared
 			}
 			e.Msg = fmt.Sprintf("chain %s is declared after this jump to it", p.name)
 			e.Code = "restore-would-fail"

@@ -12,11 +12,13 @@ import (
 func (r *reader) read() {
 	s := newShell(r)
 	if !r.pasted() && s.run(r.src, 0) {
+		s.loadWritten()
 		return
 	}
 	r.calls, r.notes, r.said = nil, nil, nil
 	s = newShell(r)
 	r.paste(s)
+	s.loadWritten()
 }
 
 // Pasted says that a text has prompts before commands of iptables, or blocks of Markdown.
