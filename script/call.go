@@ -2,6 +2,7 @@ package script
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/dfwlint/dfwlint/parser"
@@ -14,6 +15,10 @@ func (s *shell) tables(args []parser.Arg, start, end int, st *syntax.Stmt) bool 
 	args, elsewhere := wrapped(args)
 	if len(args) == 0 {
 		return false
+	}
+	if saves(args) && elsewhere == "" {
+		s.saved(start, end)
+		return true
 	}
 	t, ok := toolOf(args[0].Value)
 	if bareCommand(args) {
@@ -41,6 +46,9 @@ func (s *shell) tables(args []parser.Arg, start, end int, st *syntax.Stmt) bool 
 	c := call{tool: t, start: start, end: end}
 	switch {
 	case t.save:
+		if slices.ContainsFunc(st.Redirs, func(r *syntax.Redirect) bool { return r.Op == syntax.RdrOut || r.Op == syntax.RdrClob }) {
+			s.saved(start, end)
+		}
 		return true
 	case t.restore:
 		s.restored(&c, args[1:], st)
@@ -76,6 +84,28 @@ func bareCommand(args []parser.Arg) bool {
 	switch args[0].Value {
 	case "-A", "-I", "-D", "-R", "-N", "-P", "--append", "--insert", "--delete", "--replace", "--new-chain", "--policy":
 		return !strings.HasPrefix(args[1].Value, "-")
+	}
+	return false
+}
+
+// saved notes a command that writes all rules to a file.
+func (s *shell) saved(start, end int) {
+	s.r.saves = append(s.r.saves, parser.Span{Start: int32(start), End: int32(end)})
+}
+
+// saves says whether a command is one of those that write all rules to the file that is loaded at boot.
+func saves(args []parser.Arg) bool {
+	words := make([]string, len(args))
+	for i, a := range args {
+		words[i] = a.Value[strings.LastIndexByte(a.Value, '/')+1:]
+	}
+	switch {
+	case len(words) < 2:
+		return false
+	case words[0] == "netfilter-persistent", words[0] == "iptables-persistent", words[0] == "iptables", words[0] == "ip6tables": // of init.d
+		return words[1] == "save"
+	case len(words) > 2 && (words[0] == "service" || words[0] == "rc-service" || words[0] == "invoke-rc.d"):
+		return (words[1] == "iptables" || words[1] == "ip6tables" || words[1] == "netfilter-persistent" || words[1] == "iptables-persistent") && words[2] == "save"
 	}
 	return false
 }

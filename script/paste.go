@@ -15,7 +15,7 @@ func (r *reader) read() {
 		s.loadWritten()
 		return
 	}
-	r.calls, r.notes, r.said = nil, nil, nil
+	r.calls, r.notes, r.said, r.saves = nil, nil, nil, nil
 	s = newShell(r)
 	r.paste(s)
 	s.loadWritten()

@@ -50,6 +50,9 @@ func Parse(name string, src []byte, base ...*ruleset.Ruleset) *Result {
 	a.run()
 	res.Errors = append(res.Errors, a.refused()...)
 	for _, rs := range res.Rulesets {
+		for _, at := range r.saves {
+			rs.Saves = append(rs.Saves, ruleset.Save{File: res.File, Line: r.line(int(at.Start)), Span: at})
+		}
 		rs.Link()
 		res.Errors = append(res.Errors, rs.Errors...)
 	}
@@ -70,6 +73,8 @@ type reader struct {
 	lines []int
 	calls []call
 	notes []parser.Note
+	// saves are the commands that write all rules to a file.
+	saves []parser.Span
 	// said are the notes that are made once.
 	said map[string]bool
 }
