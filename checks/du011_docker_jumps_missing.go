@@ -23,6 +23,8 @@ func runDU011(p *Pass) {
 			p.filterUnhooked(v, rs)
 			p.natUnhooked(v, rs)
 			p.emptied(v, rs)
+			p.cutOff(v, rs)
+			p.isolationUnhooked(v, rs)
 		}
 	}
 }
