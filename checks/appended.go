@@ -16,7 +16,7 @@ func (p *Pass) appended(v *View, rs *ruleset.Ruleset, c *ruleset.Chain) {
 		if ruleset.Unconditional(r) && classOf(r) == returns {
 			continue
 		}
-		if r.Src == nil || r.Src.Shape == nil || r.Src.Shape.Command != 'A' || clearsBefore(r.File, r.Line()) {
+		if r.Src == nil || r.Src.Shape == nil || r.Src.Shape.Command != 'A' || len(r.File.Dumps) > 0 || clearsBefore(r.File, r.Line()) {
 			continue
 		}
 		lost = append(lost, r)

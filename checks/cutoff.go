@@ -30,7 +30,7 @@ func (p *Pass) cutOff(v *View, rs *ruleset.Ruleset) {
 		}
 		c := v.Net.Connect(packet.Packet{In: b.Name, Src: src, Dst: v.stranger(), Proto: packet.TCP, SPort: 40000, DPort: 443, TCPFlags: packet.FlagSYN, TTL: 64, Length: 60}, netfilter.TraceOptions{})
 		switch {
-		case c.Request == nil:
+		case c.Request == nil, v.Net.Env.IsInside(c.Request.Out.Out):
 		case p.dockerDrops(rs, c.Request):
 			f := p.AtChain(forward, "Nothing lets containers on %s out: Docker's rule that accepts what they open (-i %s) is gone, and %s it.", b.Name, b.Name, dropper(c.Request))
 			f.Identity = "no way out of " + b.Name

@@ -21,6 +21,7 @@ func TestScripts(t *testing.T) {
 		{"after a flush", "iptables -F DOCKER-USER\niptables -A DOCKER-USER -i eth0 -j DROP\n", "DU001", nil, ""},
 		{"to a chain of its own", "iptables -N DOCKER-USER\niptables -A DOCKER-USER -i eth0 -j DROP\n", "DU001", nil, ""},
 		{"the RETURN is deleted", "iptables -D DOCKER-USER -j RETURN\niptables -A DOCKER-USER -i eth0 -j DROP\niptables -A DOCKER-USER -j RETURN\n", "DU001", nil, ""},
+		{"in a rules file that declares the chain", "iptables-restore -n <<EOF\n*filter\n:DOCKER-USER - [0:0]\n-A DOCKER-USER -i eth0 -j DROP\nCOMMIT\nEOF\n", "DU001", nil, ""},
 		{"only inserted", "iptables -I DOCKER-USER -i eth0 -j DROP\n", "DU001", nil, ""},
 		{"only a RETURN", "iptables -A DOCKER-USER -j RETURN\n", "DU001", nil, ""},
 		{"everything is saved", "iptables -I DOCKER-USER -i eth0 -j DROP\nsudo netfilter-persistent save\n", "CO008", []int{2}, "netfilter-persistent save also saves"},
