@@ -92,6 +92,9 @@ func (a *applier) apply(c *call, rule *parser.Rule) {
 	a.expect(rs, c, rule)
 	errors := len(rs.Errors)
 	rs.Command(c.table, f, rule)
+	if c.excerpt && sh.Command == 'A' {
+		shownBefore(rs.Chain(c.table, f.Value(rule.Words[sh.Chain])))
+	}
 	failed := slices.Clone(rs.Errors[errors:])
 	rs.Errors = rs.Errors[:errors]
 	for _, e := range failed {
@@ -106,6 +109,23 @@ func (a *applier) apply(c *call, rule *parser.Rule) {
 			continue
 		}
 		rs.Errors = append(rs.Errors, e)
+	}
+}
+
+// shownBefore takes the last rule of a chain away if an excerpt of a listing has only shown again what was there.
+func shownBefore(c *ruleset.Chain) {
+	if c == nil || len(c.Rules) < 2 {
+		return
+	}
+	n := len(c.Rules) - 1
+	last := *c.Rules[n]
+	last.Chain = c
+	for _, r := range c.Rules[:n] {
+		x := *r
+		if x.Chain = c; x.Key() == last.Key() {
+			c.Rules = c.Rules[:n]
+			return
+		}
 	}
 }
 
