@@ -23,6 +23,9 @@ func co005() *Check {
 
 func runCO005(p *Pass) {
 	for _, v := range p.Views {
+		for _, rs := range v.Sets {
+			p.tailnetClosed(v, rs)
+		}
 		if !v.Net.Env.Forwarding || p.Docker.InContainer || !v.closedForward() {
 			continue
 		}

@@ -28,6 +28,7 @@ func runCO008(p *Pass) {
 				p.frozen(v, rs, sure)
 				continue
 			}
+			p.savedByScript(rs)
 			p.dockerCopies(v, rs)
 			p.deadNetworks(v, rs)
 		}
@@ -84,6 +85,10 @@ func (p *Pass) frozen(v *View, rs *ruleset.Ruleset, sure bool) {
 	if !sure {
 		f.Possible = true
 		f.Assumptions = []string{"the file is loaded when the host starts"}
+		if !bootName(rs) {
+			// More often it is a copy of what a kernel had, without its first line.
+			f.Severity = Low
+		}
 	}
 	shown := 0
 	for _, r := range rules {
@@ -94,6 +99,24 @@ func (p *Pass) frozen(v *View, rs *ruleset.Ruleset, sure bool) {
 		}
 	}
 	f.Help.Text = "Keep only rules of your own in the file: declare DOCKER-USER with the rules in it, and leave out Docker's other chains, their rules, and the jumps to them, which Docker writes at every start. Load it without emptying what is there, so that Docker's rules survive: iptables-restore --noflush, or IPTABLES_RESTORE_NOFLUSH=yes in /etc/default/netfilter-persistent."
+	p.Report(f)
+}
+
+// savedByScript reports a script for a Docker host that saves all rules of the kernel, Docker's among them.
+func (p *Pass) savedByScript(rs *ruleset.Ruleset) {
+	filter := rs.Table("filter")
+	if len(rs.Saves) == 0 || filter == nil || !slices.ContainsFunc(filter.Chains, func(c *ruleset.Chain) bool { return docker.IsDockerChain("filter", c.Name) }) {
+		return
+	}
+	at := rs.Saves[0]
+	command := strings.Join(strings.Fields(at.File.Text(at.Span)), " ")
+	f := p.find(Location{File: at.File, Line: at.Line, Span: at.Span}, fmt.Sprintf("%s also saves the rules that Docker has written for its containers and networks of the moment, to be loaded at the next start.", command))
+	f.Identity = "saved"
+	f.Subjects = []string{fmt.Sprintf("rule %s:%d", at.File.Name, at.Line)}
+	f.Possible = true
+	f.Assumptions = []string{"Docker runs when the script does, and what is saved is loaded at boot"}
+	f.Detail = "Loaded at boot they are for addresses and bridges that others have by then, or nobody, and Docker puts its own beside them."
+	f.Help.Text = "Keep a file with rules of your own only, DOCKER-USER among them, and load it with iptables-restore --noflush; or let this script run at every start in place of saving."
 	p.Report(f)
 }
 

@@ -1,6 +1,10 @@
 package checks
 
-import "github.com/dfwlint/dfwlint/ruleset"
+import (
+	"regexp"
+
+	"github.com/dfwlint/dfwlint/ruleset"
+)
 
 // copiesIn gives for each rule of a person's that stands in its chain more than once, and adds nothing to the first one, the list of all of
 // them in order.
@@ -40,7 +44,7 @@ func (p *Pass) copies(v *View, c *ruleset.Chain, writers map[*ruleset.Chain]bool
 	for _, r := range c.Rules {
 		writes := writesPackets(r, writers)
 		if (terminal(r) || repeatable(r)) && !stateful(r) && p.IsUser(r) {
-			k := r.Key()
+			k := copyKey(r)
 			s := first[k]
 			switch {
 			case s == nil:
@@ -73,6 +77,16 @@ func (p *Pass) copies(v *View, c *ruleset.Chain, writers map[*ruleset.Chain]bool
 	}
 	return out
 }
+
+// copyKey is equal for rules that do the same. Two calls of a chain may differ in their comments: packets go through it twice all the same.
+func copyKey(r *ruleset.Rule) string {
+	if _, jump := r.Target.(*ruleset.Jump); jump {
+		return commentWords.ReplaceAllString(r.Key(), "")
+	}
+	return r.Key()
+}
+
+var commentWords = regexp.MustCompile(` -m comment --comment ("(?:[^"\\]|\\.)*"|\S+)`)
 
 // terminal says whether a packet that matches the rule does not come to a later one of its chain.
 func terminal(r *ruleset.Rule) bool { return classOf(r) != other || translates(r) }

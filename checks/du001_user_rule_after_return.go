@@ -23,6 +23,9 @@ func runDU001(p *Pass) {
 	for _, v := range p.Views {
 		for _, rs := range v.Sets {
 			c := rs.Chain("filter", "DOCKER-USER")
+			if c != nil && rs.Dump == nil {
+				p.appended(v, rs, c)
+			}
 			if c != nil && slices.ContainsFunc(c.Rules, func(r *ruleset.Rule) bool { return p.Docker.Owner(r) != docker.Docker }) {
 				p.afterReturn(v, c)
 			}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/dfwlint/dfwlint/docker"
 	"github.com/dfwlint/dfwlint/netfilter"
+	"github.com/dfwlint/dfwlint/parser"
 	"github.com/dfwlint/dfwlint/ruleset"
 )
 
@@ -20,27 +21,95 @@ func runDU008(p *Pass) {
 	for _, v := range p.Views {
 		for _, rs := range v.Sets {
 			c, forward := rs.Chain("filter", "DOCKER-USER"), rs.Chain("filter", "FORWARD")
-			if c == nil || forward == nil || fragment(v, c) {
+			if forward == nil {
+				continue
+			}
+			if c == nil {
+				p.chainMissing(v, forward)
 				continue
 			}
 			own := slices.DeleteFunc(slices.Clone(c.Rules), func(r *ruleset.Rule) bool {
 				return p.Docker.Owner(r) == docker.Docker || ruleset.Unconditional(r) && classOf(r) == returns
 			})
-			if len(own) == 0 {
-				continue
-			}
-			if !slices.Contains(Hooks(c), "FORWARD") {
-				p.jumpMissing(v, c, forward, own)
-			} else {
+			called := slices.Contains(Hooks(c), "FORWARD")
+			switch {
+			case len(own) == 0:
+				p.emptyOutOfPlace(v, c, forward, called)
+			case called:
 				p.jumpLate(v, c, forward, own)
+			case !fragment(v, c):
+				p.jumpMissing(v, c, forward, own)
+			case forward.Line > 0 && !flushes(rs):
+				p.jumpExpected(v, rs, c, forward, own)
 			}
 		}
 	}
 }
 
+// flushes says that the input empties chains itself, as files do that are loaded with --noflush, onto rules that are there.
+func flushes(rs *ruleset.Ruleset) bool {
+	return rs.File != nil && slices.ContainsFunc(rs.File.Rules, func(r parser.Rule) bool { return r.Shape != nil && r.Shape.Command == 'F' })
+}
+
+// jumpExpected reports a whole filter table with rules in DOCKER-USER, and nothing of Docker's. In a dump there is no jump; a file may count
+// on Docker to put it there.
+func (p *Pass) jumpExpected(v *View, rs *ruleset.Ruleset, c, forward *ruleset.Chain, own []*ruleset.Rule) {
+	if rs.Dump != nil && rs.Dump.Tool != "" {
+		p.jumpMissing(v, c, forward, own)
+		return
+	}
+	f := p.AtChain(c, "Nothing in this file leads to DOCKER-USER: unless Docker puts a jump into FORWARD when it starts, its %s never %s.", Plural(len(own), "rule"), runs(len(own)))
+	f.Severity, f.Possible = Medium, true
+	f.Assumptions = []string{"the file is loaded before Docker starts, and Docker adds no jump: some releases do not where the chain is there already (moby issue 48560)"}
+	p.inert(v, f, c, own)
+	f.Help.Text = "Put the jump into the file, on top of FORWARD. Where Docker adds its own as well, packets pass the chain twice, which does no harm."
+	f.Help.Commands, f.Help.Fix = []string{v.Insert(forward, 1, "-j DOCKER-USER")}, SafeFix
+	p.Report(f)
+}
+
+// emptyOutOfPlace notes that rules which somebody puts into DOCKER-USER, which has none, would not have the effect that they should.
+func (p *Pass) emptyOutOfPlace(v *View, c, forward *ruleset.Chain, called bool) {
+	opener := slices.IndexFunc(forward.Rules, func(r *ruleset.Rule) bool { return p.Docker.Owner(r) == docker.Docker && opens(r) })
+	jump := slices.IndexFunc(forward.Rules, func(r *ruleset.Rule) bool { return r.Jump() == c })
+	if opener < 0 || called && jump < opener {
+		return
+	}
+	first := forward.Rules[opener]
+	var f *Finding
+	if called {
+		f = p.At(forward.Rules[jump], "DOCKER-USER comes too late: %s before it already accepts what goes to containers, so that rules which you put into it would not stop that.", Place(first))
+		f.Help.Commands = []string{v.Delete(forward.Rules[jump]), v.Insert(forward, 1, Spec(forward.Rules[jump]))}
+	} else {
+		f = p.AtChain(c, "FORWARD does not jump to DOCKER-USER, so that rules which you put into it would never run.")
+		f.Help.Commands = []string{v.Insert(forward, 1, "-j DOCKER-USER")}
+	}
+	f.Identity = "empty"
+	f.Severity = Info
+	f.Related = append(f.Related, p.See(first, "accepts packets for containers, or leads to rules that do"))
+	f.Help.Text, f.Help.Fix = "The jump to DOCKER-USER belongs on top of FORWARD. A restart of Docker does it, too.", SafeFix
+	p.Report(f)
+}
+
+// chainMissing notes that the chain itself is gone, which Docker makes since release 17.06 (for IPv6 since 23.0).
+func (p *Pass) chainMissing(v *View, forward *ruleset.Chain) {
+	if p.Docker.Era < docker.E3 || v.V6() || p.Docker.InContainer {
+		return
+	}
+	i := slices.IndexFunc(forward.Rules, func(r *ruleset.Rule) bool { return p.Docker.Owner(r) == docker.Docker && opens(r) })
+	if i < 0 {
+		return
+	}
+	f := p.At(forward.Rules[i], "FORWARD does not lead to DOCKER-USER before %s, and the chain is not there: whatever was to be filtered in it is not.", Place(forward.Rules[i]))
+	f.Identity = "gone"
+	f.Severity = Info
+	f.Help.Text = "Docker of this release makes the chain when it starts, and puts the jump to it on top of FORWARD."
+	f.Help.Commands = []string{"systemctl restart docker"}
+	p.Report(f)
+}
+
 // jumpMissing reports that nothing leads to the rules of DOCKER-USER.
 func (p *Pass) jumpMissing(v *View, c, forward *ruleset.Chain, own []*ruleset.Rule) {
-	f := p.AtChain(c, "FORWARD does not jump to DOCKER-USER, so that its %s never run.", Plural(len(own), "rule"))
+	f := p.AtChain(c, "FORWARD does not jump to DOCKER-USER, so that its %s never %s.", Plural(len(own), "rule"), runs(len(own)))
 	p.inert(v, f, c, own)
 	f.Help.Text = "Put the jump on top of FORWARD. A restart of Docker does it, too."
 	f.Help.Commands, f.Help.Fix = []string{v.Insert(forward, 1, "-j DOCKER-USER")}, SafeFix

@@ -22,6 +22,9 @@ func runDU011(p *Pass) {
 		for _, rs := range v.Sets {
 			p.filterUnhooked(v, rs)
 			p.natUnhooked(v, rs)
+			p.emptied(v, rs)
+			p.cutOff(v, rs)
+			p.isolationUnhooked(v, rs)
 		}
 	}
 }
@@ -112,6 +115,37 @@ func (p *Pass) natUnhooked(v *View, rs *ruleset.Ruleset) {
 		f.Subjects = append(f.Subjects, RuleSubject(r))
 	}
 	p.unhooked(v, f)
+	p.Report(f)
+}
+
+// emptied reports that of all that Docker writes only the names of its main chains are left. A daemon that stops leaves its rules, so this is
+// what a flush leaves, or the file of somebody who saved the chains.
+func (p *Pass) emptied(v *View, rs *ruleset.Ruleset) {
+	nat, filter := rs.Chain("nat", "DOCKER"), rs.Chain("filter", "DOCKER")
+	if v.V6() || nat == nil || filter == nil || rs.Dump == nil || p.Docker.InContainer {
+		return
+	}
+	for _, t := range rs.Tables {
+		for _, c := range t.Chains {
+			if docker.IsDockerChain(t.Name, c.Name) && c.Name != "DOCKER-USER" && (len(c.Refs()) > 0 || slices.ContainsFunc(c.Rules, func(r *ruleset.Rule) bool { return classOf(r) != returns })) {
+				return
+			}
+			if slices.ContainsFunc(c.Rules, func(r *ruleset.Rule) bool {
+				return p.Docker.Owner(r) == docker.Docker && !(ruleset.Unconditional(r) && classOf(r) == returns)
+			}) {
+				return
+			}
+		}
+	}
+	f := p.AtChain(filter, "Docker's chains are there, but empty, and no rule leads to them: published ports and the containers' way out do not work.")
+	f.Identity = "emptied"
+	f.Severity, f.Possible = Medium, true
+	f.Assumptions = []string{"Docker is in use on this host, and is to write its rules with iptables"}
+	f.Detail = "A flush without -X leaves them, and so does a rules file into which they were saved. Docker keeps chains that it finds, and some releases then do not add their jumps."
+	f.Related = append(f.Related, Related{Location: WhereChain(nat), Message: "empty as well, and no rule of nat leads to it"})
+	f.Subjects = append(f.Subjects, p.AtChain(nat, "").Subjects...)
+	f.Help.Text = "Leave Docker's chains out of the file that is loaded at boot, and restart Docker, which writes its chains and jumps anew."
+	f.Help.Commands = []string{"systemctl restart docker"}
 	p.Report(f)
 }
 

@@ -61,6 +61,8 @@ type Finding struct {
 	Possible    bool
 	Assumptions []string
 	Precision   Precision
+	// plain says that the finding needs no sets of packets, so that it stands when their budget runs out; see Check.Structural.
+	plain bool
 	// Message is one sentence that names the packet, port or rule at stake, ends in a full stop and
 	// stands alone as an alert's title. Detail may follow with more.
 	Message string

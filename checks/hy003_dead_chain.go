@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/dfwlint/dfwlint/docker"
+	"github.com/dfwlint/dfwlint/parser"
 	"github.com/dfwlint/dfwlint/ruleset"
 )
 
@@ -126,7 +127,11 @@ func (p *Pass) reportDeadChains(v *View, group []*ruleset.Chain) {
 	default:
 		f = p.AtChain(c, "Nothing leads to chain %s: none of its %s has any effect.", ChainName(c), Plural(rules, "rule"))
 	}
-	if drops {
+	switch {
+	case excerpt(c.Table):
+		f.Possible = true
+		f.Assumptions = []string{"the rules are all there are: no chain that packets enter has any here"}
+	case drops:
 		f.Severity = Medium
 	}
 	for i, x := range group[1:] {
@@ -138,6 +143,16 @@ func (p *Pass) reportDeadChains(v *View, group []*ruleset.Chain) {
 	f.Group = "unreferenced in " + c.Table.Name + " of " + f.Primary.name() + " " + f.Severity.String()
 	v.helpDeadChains(f, group, drops, loop)
 	p.Report(f)
+}
+
+// excerpt says whether a table looks like a part of one: people's chains have rules, no built-in chain has, and it is no dump of a kernel.
+func excerpt(t *ruleset.Table) bool {
+	for _, c := range t.Chains {
+		if c.Builtin && len(c.Rules) > 0 || c.File != nil && slices.ContainsFunc(c.File.Dumps, func(d *parser.Dump) bool { return d.Tool != "" }) {
+			return false
+		}
+	}
+	return true
 }
 
 // inCircle says whether a chain calls itself, directly or not.

@@ -219,7 +219,7 @@ func (p *Pass) helpForward(v *View, g *Finding, f *forward, end *packet.Packet) 
 		return
 	}
 	out := ""
-	if end.Out != "" {
+	if _, known := v.Net.Env.SubnetOf(end.Dst); end.Out != "" && (known || v.Net.Env.Routed()) {
 		out = " -o " + end.Out
 	}
 	spec := fmt.Sprintf("-d %s%s -p %s -m %s --dport %d -m conntrack --ctstate NEW -j ACCEPT", hostPrefix(end.Dst), out, packet.ProtoName(end.Proto), packet.ProtoName(end.Proto), end.DPort)

@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"net/netip"
 	"regexp"
 	"slices"
 
@@ -21,7 +22,13 @@ func nat005() *Check {
 
 func runNAT005(p *Pass) {
 	for _, v := range p.Views {
-		if len(p.Docker.Bridges) == 0 && len(v.Net.Env.Inside) == 0 || p.Docker.InContainer {
+		if p.Docker.InContainer {
+			continue
+		}
+		if len(p.Docker.Bridges) == 0 && len(v.Net.Env.Inside) == 0 {
+			if p.Docker.HasDocker && !v.V6() {
+				p.capturesUnnamed(v)
+			}
 			continue
 		}
 		for _, rs := range v.Sets {
@@ -69,6 +76,36 @@ func (v *View) containersOut() *netfilter.Flow {
 	return v.ContainerEgress()
 }
 
+// capturesUnnamed looks at a Docker host of which the input names no network, such as a nat table without the others: containers are on docker0
+// then, which Docker always makes, in its usual network.
+func (p *Pass) capturesUnnamed(v *View) {
+	stranger := v.stranger()
+	for _, r := range p.UserRules(v) {
+		if r.Chain.Table.Name != "nat" || !moves(r) || !v.prerouted(r.Chain) || namesInside(v, r) || intercepts.MatchString(r.Comment()) || namesIface(r) {
+			continue
+		}
+		ports, ok := ruleset.MatchOf[*ruleset.Ports](r)
+		proto, isProto := ruleset.MatchOf[*ruleset.Proto](r)
+		if !ok || ports.Not || ports.Dir != ruleset.Dst || len(ports.Ranges) == 0 || !isProto || proto.Not || proto.Proto != packet.TCP {
+			continue
+		}
+		sent := packet.Packet{In: "docker0", Src: netip.MustParseAddr("172.17.0.2"), Dst: stranger, Proto: packet.TCP, SPort: 40000, DPort: ports.Ranges[0].Lo, TCPFlags: packet.FlagSYN, TTL: 64, Length: 60}
+		proof := v.ProvePacket(sent, "a connection that a container opens to the outside", Matched(r))
+		if proof == nil {
+			continue
+		}
+		f := p.captured(v, r, proof)
+		f.Possible = true
+		f.Assumptions = append(f.Assumptions, "containers are on docker0, in 172.17.0.0/16, as Docker has it by default: the input names none of its networks")
+		p.Report(f)
+	}
+}
+
+// namesIface says whether a rule asks for the interface that packets come in on.
+func namesIface(r *ruleset.Rule) bool {
+	return slices.ContainsFunc(r.Matches, func(m ruleset.Match) bool { i, ok := m.(*ruleset.Iface); return ok && i.In && !i.Not })
+}
+
 var intercepts = regexp.MustCompile(`(?i)(transparent|intercept|squid|pi-?hole|adguard|unbound|dnsmasq|captive|tproxy|redsocks|force.*dns|dns.*(force|leak))`)
 
 // captures reports a rule of a person's that catches what containers send to any address outside.
@@ -85,6 +122,11 @@ func (p *Pass) captures(v *View, r *ruleset.Rule) {
 	if proof == nil || v.Undecided() {
 		return
 	}
+	p.Report(p.captured(v, r, proof))
+}
+
+// captured makes the finding of a rule with a packet of a container's that it catches.
+func (p *Pass) captured(v *View, r *ruleset.Rule, proof *Proof) *Finding {
 	in := &proof.Trace.In
 	to := in.Dst.String()
 	if in.HasPorts() {
@@ -113,7 +155,7 @@ func (p *Pass) captures(v *View, r *ruleset.Rule) {
 			f.Help.Fix = SafeFix
 		}
 	}
-	p.Report(f)
+	return f
 }
 
 // namesInside says whether a rule asks for an interface of containers, so that catching what they send is what it is for.

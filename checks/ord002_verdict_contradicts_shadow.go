@@ -36,6 +36,7 @@ func runORD002(p *Pass) {
 			}
 		}
 		p.reportIdleAllows(v)
+		p.reportLeftovers(v)
 	}
 }
 

@@ -37,6 +37,7 @@ func runORD005(p *Pass) {
 				}
 			}
 			if why == "" {
+				p.unfilledList(v, r)
 				continue
 			}
 			if strings.HasPrefix(why, "the condition always holds") {
@@ -52,7 +53,7 @@ func runORD005(p *Pass) {
 	}
 }
 
-func (p *Pass) reportNever(v *View, r *ruleset.Rule, message, detail string, s Severity) {
+func (p *Pass) reportNever(v *View, r *ruleset.Rule, message, detail string, s Severity, more ...func(*Finding)) {
 	f := p.At(r, "%s", message)
 	f.Severity, f.Detail = s, detail
 	f.Group = "never in " + ChainName(r.Chain) + ": " + detail
@@ -60,6 +61,9 @@ func (p *Pass) reportNever(v *View, r *ruleset.Rule, message, detail string, s S
 		f.Severity = Low
 	}
 	f.Help = Help{Text: "Correct the condition. Deleting the rule changes nothing.", Commands: []string{v.Delete(r)}}
+	for _, edit := range more {
+		edit(f)
+	}
 	p.Report(f)
 }
 

@@ -18,7 +18,7 @@ func (p *Pass) persisted(rs *ruleset.Ruleset) (is, sure bool) {
 	case dir == "/etc/iptables/", dir == "/etc/sysconfig/" && (base == "iptables" || base == "ip6tables"):
 		// netfilter-persistent, Alpine, Arch; Red Hat.
 		return true, true
-	case base == "rules.v4", base == "rules.v6":
+	case bootName(rs):
 		return true, false
 	}
 	if p.Host.Live || rs.Dump.Tool != "" {
@@ -38,4 +38,10 @@ func (p *Pass) persisted(rs *ruleset.Ruleset) (is, sure bool) {
 		}
 	}
 	return true, false
+}
+
+// bootName says whether a file is called as those are that are loaded at boot, wherever it lies.
+func bootName(rs *ruleset.Ruleset) bool {
+	base := path.Base(strings.ReplaceAll(rs.File.Name, `\`, "/"))
+	return base == "rules.v4" || base == "rules.v6"
 }

@@ -17,6 +17,7 @@ func Registry() []*Check {
 		co006(),
 		co007(),
 		co008(),
+		co009(),
 		ctx1(),
 		ctx2(),
 		ctx3(),

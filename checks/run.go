@@ -36,7 +36,7 @@ func Run(h *Host, o Options) *Result {
 		for _, v := range res.Views {
 			if !c.Structural && v.used && v.Undecided() {
 				silent[v] = append(silent[v], c.ID)
-				own = slices.DeleteFunc(own, func(f *Finding) bool { return v.holds(f.Primary) })
+				own = slices.DeleteFunc(own, func(f *Finding) bool { return v.holds(f.Primary) && !f.plain })
 			}
 		}
 		if s, ok := o.Severities[c.ID]; ok {

@@ -7,7 +7,7 @@ import (
 )
 
 // stranger is an address from the ranges for documentation that is nobody's here: no rule names a network with it as a source, so that
-// what happens to it is what happens to anybody.
+// what happens to it is what happens to anybody, and it is in no network of containers.
 func (v *View) stranger() netip.Addr {
 	if v.nobody.IsValid() {
 		return v.nobody
@@ -20,7 +20,8 @@ func (v *View) stranger() netip.Addr {
 	v.nobody = netip.MustParseAddr(candidates[0])
 	for _, c := range candidates {
 		a := netip.MustParseAddr(c)
-		known := false
+		s, behind := v.Net.Env.SubnetOf(a)
+		known := behind && v.Net.Env.IsInside(s.Iface)
 		for _, p := range named {
 			known = known || p.Contains(a)
 		}

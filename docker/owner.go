@@ -2,6 +2,7 @@ package docker
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/dfwlint/dfwlint/ruleset"
@@ -29,6 +30,9 @@ const (
 	Istio      Owner = "istio"
 	OCI        Owner = "oci" // Oracle's cloud images
 	MiniUPnP   Owner = "miniupnpd"
+	OpenStack  Owner = "openstack" // Neutron's agents, and Nova's network service before them
+	OpenWrt    Owner = "openwrt"   // its firewall programs up to version 3
+	Rancher    Owner = "rancher"   // the first release, before Kubernetes
 )
 
 // chainPattern names the chains of an owner: a prefix, or with exact the whole name.
@@ -38,6 +42,8 @@ type chainPattern struct {
 	exact bool
 	// skeleton says that the name is common enough to need a chain of firewalld's own in the same table.
 	skeleton bool
+	// ends are what the name ends with, one of them, if there are any.
+	ends []string
 }
 
 // chainPatterns come from the sources of the programs named; the first that fits wins.
@@ -65,6 +71,14 @@ var chainPatterns = []chainPattern{
 	{owner: OCI, name: "InstanceServices", exact: true},
 	{owner: OCI, name: "BareMetalInstanceServices", exact: true},
 	{owner: MiniUPnP, name: "MINIUPNPD"},
+	{owner: OpenStack, name: "neutron-"},
+	{owner: OpenStack, name: "quantum-"},
+	{owner: OpenStack, name: "nova-"},
+	{owner: OpenWrt, name: "zone_", ends: []string{
+		"_ACCEPT", "_DROP", "_REJECT", "_MSSFIX", "_nat", "_notrack", "_input", "_output", "_forward", "_prerouting", "_postrouting", "_helper",
+	}},
+	{owner: OpenWrt, name: "delegate_"},
+	{owner: Rancher, name: "CATTLE_"},
 	{owner: Firewalld, name: "INPUT_ZONES"},
 	{owner: Firewalld, name: "FORWARD_ZONES"},
 	{owner: Firewalld, name: "OUTPUT_ZONES"},
@@ -119,7 +133,8 @@ var commentPatterns = []commentPattern{
 
 func ownerByName(name string) (Owner, bool) {
 	for _, p := range chainPatterns {
-		if name == p.name || !p.exact && strings.HasPrefix(name, p.name) {
+		fits := name == p.name || !p.exact && strings.HasPrefix(name, p.name)
+		if fits && (p.ends == nil || slices.ContainsFunc(p.ends, func(end string) bool { return strings.HasSuffix(name, end) })) {
 			return p.owner, p.skeleton
 		}
 	}

@@ -156,7 +156,15 @@ func (in *inference) rule(table string, c *ruleset.Chain, r *ruleset.Rule) {
 			e.addLocal(dst.Prefix.Addr(), "a port is published on it at "+from, false)
 		}
 	case *ruleset.Drop:
-		// internal networks: ! -s SUBNET -o BR, ! -d SUBNET -i BR.
+		// internal networks: ! -s SUBNET -o BR, ! -d SUBNET -i BR. In Docker's own chains the bridge may have any name.
+		if docker := c.Name == "DOCKER-INTERNAL" || c.Name == "DOCKER-ISOLATION-STAGE-1"; docker && !e.Addressed() {
+			if plain(src, true) && exact(out, false) {
+				e.inside[out.Pattern.Name] = true
+			}
+			if plain(dst, true) && exact(iin, false) {
+				e.inside[iin.Pattern.Name] = true
+			}
+		}
 		if plain(src, true) && exact(out, false) && in.bridgeLike(out.Pattern.Name) && in.behind(src.Prefix, out.Pattern.Name) {
 			e.addSubnet(src.Prefix, out.Pattern.Name, from, false)
 		}

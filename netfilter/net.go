@@ -58,6 +58,7 @@ type route struct {
 // route decides as the kernel's FIB lookup would; in is the interface that the packet came in on, empty for the host's own.
 func (w *walk) route(dst netip.Addr, in string) route {
 	e := w.env
+	foreign := ""
 	if local, decided := w.locals[dst]; decided {
 		if local {
 			return route{local: true, out: "lo"}
@@ -70,7 +71,12 @@ func (w *walk) route(dst netip.Addr, in string) route {
 			return route{local: true, out: "lo", why: why}
 		}
 	} else if in != "" && !e.IsInside(in) {
-		if _, ok := e.SubnetOf(dst); !ok {
+		if _, ok := e.SubnetOf(dst); ok {
+			// It is behind that network's interface.
+		} else if w.pkt.Status&packet.DNATed != 0 && dst == w.pkt.Dst {
+			// Mostly DNAT sends packets on to another machine.
+			foreign = " and is not the host's own, as DNAT sends it on"
+		} else {
 			return route{local: true, out: "lo", why: dst.String() + " is an address of the host: it came in on " + in + " and nothing says otherwise"}
 		}
 	}
@@ -102,5 +108,5 @@ func (w *walk) route(dst netip.Addr, in string) route {
 	if out == in && len(e.Outside) > 1 {
 		out = e.Outside[1]
 	}
-	return route{out: out, why: dst.String() + " is reached through " + out}
+	return route{out: out, why: dst.String() + " is reached through " + out + foreign}
 }

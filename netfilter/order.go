@@ -217,6 +217,27 @@ func (o *Order) sent(r *ruleset.Rule, root *ruleset.Chain) *passage {
 	return s.pass(root, view, set, hintOf(r), exactAllowance)
 }
 
+// Met is the set of packets that meet and match the rule, of all that could enter the built-in chains that lead to it. known is false where
+// rules before it change packets, or where the budget does not allow it.
+func (o *Order) Met(r *ruleset.Rule) (met packet.Set, known bool) {
+	s := o.sym
+	met = s.Space.None()
+	for _, root := range o.roots[r.Chain] {
+		if s.mutating(root) {
+			return met, false
+		}
+		p := o.sent(r, root)
+		if p.stopped {
+			return met, false
+		}
+		if sum := p.sums[r.Chain]; sum != nil {
+			p.propagate()
+			met = met.Union(sum.hits(r.Index, s.Space.None()))
+		}
+	}
+	return met, !s.Undecided()
+}
+
 // Referenced says whether a built-in chain calls the rule's chain, directly or not.
 func (o *Order) Referenced(c *ruleset.Chain) bool { return len(o.roots[c]) > 0 }
 

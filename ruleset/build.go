@@ -79,6 +79,8 @@ func (r *Ruleset) applyTable(f *parser.File, t *parser.Table, flush bool) {
 	if flush {
 		r.flush(tab, f)
 	}
+	r.b.piece = pieceOf(t, f)
+	defer func() { r.b.piece = wholeTable }()
 	ci := 0
 	for i := range t.Rules {
 		for ci < len(t.Chains) && t.Chains[ci].Line < t.Rules[i].Line {
@@ -263,6 +265,7 @@ type pendingJump struct {
 	name  string
 	span  parser.Span
 	table *Table
+	piece piece
 }
 
 // resolve finds the chains of jumps that stood before their declarations.
@@ -274,12 +277,17 @@ func (r *Ruleset) resolve() {
 			if j, ok := p.rule.Target.(*Jump); ok {
 				j.Chain = c
 			}
-			if c.Line == 0 {
-				continue // its first rule was reported: the chain was never declared
+			if c.Line == 0 || p.piece.lacks(p.name) {
+				continue // its first rule was reported, or noted: the chain was never declared
 			}
 			e.Msg = fmt.Sprintf("chain %s is declared after this jump to it", p.name)
 			e.Code = "restore-would-fail"
 			r.Refused = append(r.Refused, e)
+			continue
+		}
+		if p.piece.lacks(p.name) {
+			r.assume(pos, e.Span, p.table.Name, p.name)
+			p.rule.Target = &UnknownTarget{AtTarget: AtTarget{p.rule.Target.Where()}, Name: p.name}
 			continue
 		}
 		e.Msg = fmt.Sprintf("chain %s does not exist in table %s", p.name, p.table.Name)

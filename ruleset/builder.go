@@ -29,6 +29,8 @@ type builder struct {
 	slab     []Match
 	settings []setting
 	quiet    bool
+	// piece says whether the table at hand may lack chains.
+	piece piece
 	// flush says that the commands come from a file that iptables-restore loads without --noflush.
 	flush bool
 }

@@ -50,7 +50,13 @@ func (b *builder) chain(name string) *Chain {
 	if c := b.table.Chain(name); c != nil {
 		return c
 	}
-	if !IsBuiltin(b.table.Name, name) {
+	switch {
+	case IsBuiltin(b.table.Name, name):
+	case b.piece.lacks(name):
+		b.rs.assume(b.position(b.chainSpan()), b.src.Shown(b.chainSpan()), b.table.Name, name)
+		b.rs.Expect(b.table.Name, name, b.file, b.src)
+		return b.table.Chain(name)
+	default:
 		b.noChain(name, "undeclared-chain")
 	}
 	return b.table.newChain(name)

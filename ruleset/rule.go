@@ -256,6 +256,6 @@ func (b *builder) target(p *plan, r *Rule) Target {
 	}
 	// It may be declared further down; whether it is shows at the end of the table.
 	j := &Jump{AtTarget: at, Goto: isGoto}
-	b.rs.pending = append(b.rs.pending, pendingJump{rule: r, name: name, span: b.src.Words[o.First].Span, table: b.table})
+	b.rs.pending = append(b.rs.pending, pendingJump{rule: r, name: name, span: b.src.Words[o.First].Span, table: b.table, piece: b.piece})
 	return j
 }

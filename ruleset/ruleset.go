@@ -28,10 +28,20 @@ type Ruleset struct {
 	// mean was understood nevertheless.
 	Refused []*parser.Error
 
+	// Saves are the places where a script, whose commands built the ruleset, writes all rules of the kernel to a file.
+	Saves []Save
+
 	dialect Dialect
 	b       *builder
 	pending []pendingJump
 	placed  []placedUse
+}
+
+// A Save is a command of a script that writes all rules of the kernel to a file.
+type Save struct {
+	File *parser.File
+	Line int
+	Span parser.Span
 }
 
 // Table returns the table of that name, or nil.

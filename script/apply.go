@@ -95,6 +95,9 @@ func (a *applier) apply(c *call, rule *parser.Rule) {
 	a.expect(rs, c, rule)
 	errors := len(rs.Errors)
 	rs.Command(c.table, f, rule)
+	if c.excerpt && sh.Command == 'A' {
+		shownBefore(rs.Chain(c.table, f.Value(rule.Words[sh.Chain])))
+	}
 	failed := slices.Clone(rs.Errors[errors:])
 	rs.Errors = rs.Errors[:errors]
 	for _, e := range failed {
@@ -109,6 +112,23 @@ func (a *applier) apply(c *call, rule *parser.Rule) {
 			continue
 		}
 		rs.Errors = append(rs.Errors, e)
+	}
+}
+
+// shownBefore takes the last rule of a chain away if an excerpt of a listing has only shown again what was there.
+func shownBefore(c *ruleset.Chain) {
+	if c == nil || len(c.Rules) < 2 {
+		return
+	}
+	n := len(c.Rules) - 1
+	last := *c.Rules[n]
+	last.Chain = c
+	for _, r := range c.Rules[:n] {
+		x := *r
+		if x.Chain = c; x.Key() == last.Key() {
+			c.Rules = c.Rules[:n]
+			return
+		}
 	}
 }
 
@@ -153,20 +173,10 @@ func (a *applier) expect(rs *ruleset.Ruleset, c *call, rule *parser.Rule) {
 		if o.Def == nil || o.Def.Name != "-j" && o.Def.Name != "-g" || o.Loads != nil || o.N == 0 || rule.Words[o.First].Unknown {
 			continue
 		}
-		if name := f.Value(rule.Words[o.First]); foreign(name) {
+		if name := f.Value(rule.Words[o.First]); ruleset.ProgramChain(name) {
 			make(name)
 		}
 	}
-}
-
-// foreign says that a chain has a name as programs give them, so that a script may expect it.
-func foreign(name string) bool {
-	for _, p := range []string{"DOCKER", "KUBE-", "ts-", "ufw-", "ufw6-", "f2b-", "fail2ban-", "cali-", "CNI-", "FLANNEL", "LIBVIRT_", "CILIUM_", "OLD_CILIUM_", "NETAVARK", "WEAVE", "f2b", "MAILCOW", "CROWDSEC", "sshguard"} {
-		if strings.HasPrefix(name, p) {
-			return true
-		}
-	}
-	return false
 }
 
 // restore carries out what a here-document feeds to iptables-restore.

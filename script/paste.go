@@ -12,11 +12,13 @@ import (
 func (r *reader) read() {
 	s := newShell(r)
 	if !r.pasted() && s.run(r.src, 0) {
+		s.loadWritten()
 		return
 	}
-	r.calls, r.notes, r.said = nil, nil, nil
+	r.calls, r.notes, r.said, r.saves = nil, nil, nil, nil
 	s = newShell(r)
 	r.paste(s)
+	s.loadWritten()
 }
 
 // Pasted says that a text has prompts before commands of iptables, or blocks of Markdown.
@@ -277,7 +279,7 @@ func (r *reader) listed(s *shell, i int) bool {
 		return false
 	}
 	from := r.lines[i] + len(line) - len(text)
-	c := call{tool: s.listing.tool, start: from, end: from + len(text), table: s.listing.table, listed: true, first: !s.listing.listed}
+	c := call{tool: s.listing.tool, start: from, end: from + len(text), table: s.listing.table, listed: true, first: !s.listing.listed && text[1] == 'P', excerpt: s.listing.excerpt || !s.listing.listed && text[1] != 'P'}
 	c.tool.line = i + 1
 	// iptables -S quotes as a shell reads it but for $ and `, which stand for themselves.
 	quoted := strings.NewReplacer("$", `\$`, "`", "\\`").Replace(text)
@@ -292,7 +294,7 @@ func (r *reader) listed(s *shell, i int) bool {
 	for _, a := range s.words(e.Args) {
 		c.args = append(c.args, parser.Arg{Span: parser.Span{Start: int32(from), End: int32(from)}, Value: a.Value})
 	}
-	s.listing.listed = true
+	s.listing.listed, s.listing.excerpt = true, c.excerpt
 	s.record(c)
 	return true
 }

@@ -92,6 +92,9 @@ func Commands(f, base *parser.File) *Result {
 
 // mayHoldCommands says that the text is no dump, but may have commands of iptables in it.
 func mayHoldCommands(f *parser.File) bool {
+	if commented(f) || written(f) {
+		return true
+	}
 	if len(f.Tables) > 0 {
 		// Tables among prose and prompts.
 		return slices.ContainsFunc(f.Errors, func(e *parser.Error) bool { return e.Code == "outside-table" }) && Pasted(f.Src)
@@ -104,6 +107,19 @@ func mayHoldCommands(f *parser.File) bool {
 		return true
 	}
 	return false
+}
+
+// written says that the tables stand in here-documents of a script that writes them to a file, or feeds them to iptables-restore.
+func written(f *parser.File) bool {
+	return len(f.Tables) > 0 && slices.ContainsFunc(f.Errors, func(e *parser.Error) bool {
+		return e.Code == "outside-table" && strings.Contains(f.Text(e.Span), "<<")
+	})
+}
+
+// commented says that a listing has comments behind its rules, as a shell takes them, and iptables-restore does not.
+func commented(f *parser.File) bool {
+	return !slices.ContainsFunc(f.Tables, func(t *parser.Table) bool { return t.Line > 0 }) &&
+		slices.ContainsFunc(f.Errors, func(e *parser.Error) bool { return e.Code == "bad-argument" && strings.HasPrefix(f.Text(e.Span), "#") })
 }
 
 // changes says that a command was found that changes rules.

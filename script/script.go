@@ -29,9 +29,12 @@ type Result struct {
 // Parse reads a script or pasted text and carries its commands out, on an empty ruleset or on the base rulesets, which it
 // changes. A text without any command of iptables gives the error "no-commands".
 func Parse(name string, src []byte, base ...*ruleset.Ruleset) *Result {
-	text := string(src)
+	text, pasted := plainBlanks(string(src))
 	r := &reader{name: name, src: text, lines: lineStarts(text)}
 	r.read()
+	if pasted >= 0 && len(r.calls) > 0 {
+		r.note(pasted, "nbsp", "the text has blanks that a web page has put between words (U+00A0): they are taken for plain ones, but a shell would not take the commands")
+	}
 	res := &Result{Notes: r.notes, Commands: len(r.calls)}
 	if len(r.calls) == 0 {
 		res.File = parser.ParseCommands(name, text, nil)
@@ -50,6 +53,9 @@ func Parse(name string, src []byte, base ...*ruleset.Ruleset) *Result {
 	a.run()
 	res.Errors = append(res.Errors, a.refused()...)
 	for _, rs := range res.Rulesets {
+		for _, at := range r.saves {
+			rs.Saves = append(rs.Saves, ruleset.Save{File: res.File, Line: r.line(int(at.Start)), Span: at})
+		}
 		rs.Link()
 		res.Errors = append(res.Errors, rs.Errors...)
 	}
@@ -57,6 +63,16 @@ func Parse(name string, src []byte, base ...*ruleset.Ruleset) *Result {
 	slices.SortStableFunc(res.Notes, func(a, b parser.Note) int { return comparePos(a.Pos, b.Pos) })
 	res.Notes = slices.CompactFunc(res.Notes, func(a, b parser.Note) bool { return a == b })
 	return res
+}
+
+// plainBlanks puts plain blanks in place of no-break spaces, byte by byte so that places stay; at is where the first one was, -1 if there was
+// none. A script that is to be run as it is keeps them.
+func plainBlanks(text string) (plain string, at int) {
+	at = strings.Index(text, "\u00a0")
+	if at < 0 || strings.HasPrefix(text, "#!") {
+		return text, -1
+	}
+	return strings.ReplaceAll(text, "\u00a0", "  "), at
 }
 
 func comparePos(a, b parser.Position) int {
@@ -70,6 +86,8 @@ type reader struct {
 	lines []int
 	calls []call
 	notes []parser.Note
+	// saves are the commands that write all rules to a file.
+	saves []parser.Span
 	// said are the notes that are made once.
 	said map[string]bool
 }
@@ -87,6 +105,8 @@ type call struct {
 	inputLine int
 	// listed says that it is no call but a line that a listing printed; first that the listing begins with it.
 	listed, first bool
+	// excerpt says that the listing does not begin with a policy, as all do: lines are left out, and what it does not show may be there.
+	excerpt bool
 	// saved says that input is what iptables-save printed.
 	saved bool
 }

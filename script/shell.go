@@ -30,6 +30,9 @@ type shell struct {
 	ended, returned bool
 	// conditional counts the conditions around the statement at hand.
 	conditional int
+	// files are the rules files that the script writes, loaded that it loads one of them.
+	files  []rulesFile
+	loaded bool
 	// listing is what a listing printed next would be of.
 	listing *call
 }
@@ -352,6 +355,8 @@ func (s *shell) call(c *syntax.CallExpr, st *syntax.Stmt) {
 		if n := len(s.positional); n > 0 && len(s.positional[n-1]) > 0 {
 			s.positional[n-1] = s.positional[n-1][1:]
 		}
+	case "cat", "tee", "sudo":
+		s.written(args, start, end, st)
 	case "source", ".":
 		s.r.note(start, "not-followed", "the file %s is not read: what it sets is not known", plural(args[1:]))
 	case "eval":

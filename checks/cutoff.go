@@ -1,0 +1,142 @@
+package checks
+
+import (
+	"net/netip"
+	"slices"
+
+	"github.com/dfwlint/dfwlint/docker"
+	"github.com/dfwlint/dfwlint/netfilter"
+	"github.com/dfwlint/dfwlint/packet"
+	"github.com/dfwlint/dfwlint/ruleset"
+)
+
+// networksTried is how many networks are asked whether their containers get out.
+const networksTried = 64
+
+// cutOff reports the networks of which Docker's own accepts are gone, for what containers open or for the answers, so that they get nowhere,
+// although Docker's other rules for them are there.
+func (p *Pass) cutOff(v *View, rs *ruleset.Ruleset) {
+	forward := rs.Chain("filter", "FORWARD")
+	if forward == nil || !v.Net.Env.Forwarding || p.Docker.InContainer {
+		return
+	}
+	for i, b := range p.Docker.Bridges {
+		src, ok := v.containerOn(b)
+		if i == networksTried {
+			return
+		}
+		if !ok || b.Internal || b.Stale || !b.Masquerade || !hookedFor(rs, b) {
+			continue
+		}
+		c := v.Net.Connect(packet.Packet{In: b.Name, Src: src, Dst: v.stranger(), Proto: packet.TCP, SPort: 40000, DPort: 443, TCPFlags: packet.FlagSYN, TTL: 64, Length: 60}, netfilter.TraceOptions{})
+		switch {
+		case c.Request == nil, v.Net.Env.IsInside(c.Request.Out.Out):
+		case p.dockerDrops(rs, c.Request):
+			f := p.AtChain(forward, "Nothing lets containers on %s out: Docker's rule that accepts what they open (-i %s) is gone, and %s it.", b.Name, b.Name, dropper(c.Request))
+			f.Identity = "no way out of " + b.Name
+			f.Proof = &Proof{Title: "a connection that a container opens", Trace: c.Request, Outcome: Outcome(c.Request)}
+			p.helpCutOff(rs, f)
+		case c.Request.Verdict == netfilter.Accept && c.Reply != nil && c.Reply.Out.Out == b.Name && p.dockerDrops(rs, c.Reply):
+			f := p.AtChain(forward, "Containers on %s get no answers: Docker's rule that lets established connections back to them (-o %s) is gone, and %s the answers.", b.Name, b.Name, dropper(c.Reply))
+			f.Identity = "no way back to " + b.Name
+			f.Proof = &Proof{Title: "the answer to a connection that a container opened", Trace: c.Reply, Outcome: Outcome(c.Reply)}
+			p.helpCutOff(rs, f)
+		}
+	}
+}
+
+// containerOn is an address of a container on the bridge: one that a rule names, or the first that Docker gives away.
+func (v *View) containerOn(b *docker.Bridge) (netip.Addr, bool) {
+	for _, pub := range b.Published {
+		if pub.V6 == v.V6() {
+			return pub.ContainerIP, true
+		}
+	}
+	for _, s := range v.networksOf(b) {
+		if s.Bits() < s.Addr().BitLen()-1 {
+			return v.Net.Env.NetworkGateway(s).Next(), true
+		}
+	}
+	return netip.Addr{}, false
+}
+
+// hookedFor says whether forwarded packets for the bridge still come to Docker's main chain; otherwise all of its rules are gone.
+func hookedFor(rs *ruleset.Ruleset, b *docker.Bridge) bool {
+	main := rs.Chain("filter", "DOCKER")
+	if main == nil {
+		return false
+	}
+	return slices.ContainsFunc(main.Refs(), func(r *ruleset.Rule) bool {
+		return forwards(r.Chain) && slices.ContainsFunc(r.Matches, func(m ruleset.Match) bool {
+			i, ok := m.(*ruleset.Iface)
+			return ok && !i.In && !i.Not && i.Pattern.Name == b.Name
+		})
+	})
+}
+
+// dockerDrops says whether a packet falls to the policy of this FORWARD (another backend may have one as well), or to a rule of Docker's: no rule of a person's wants it stopped.
+func (p *Pass) dockerDrops(rs *ruleset.Ruleset, t *netfilter.Trace) bool {
+	if t.Verdict != netfilter.Drop && t.Verdict != netfilter.Reject || t.Decided == nil {
+		return false
+	}
+	if t.Decided.Rule == nil {
+		return t.Decided.Chain == rs.Chain("filter", "FORWARD")
+	}
+	return t.Decided.Rule.Chain.Table.Name == "filter" && p.Docker.Owner(t.Decided.Rule) == docker.Docker
+}
+
+// dropper says what drops a packet, with the verb.
+func dropper(t *netfilter.Trace) string {
+	if t.Decided.Rule == nil {
+		return "the policy of FORWARD drops"
+	}
+	return Place(t.Decided.Rule) + " drops"
+}
+
+func (p *Pass) helpCutOff(rs *ruleset.Ruleset, f *Finding) {
+	f.Group = "cut off"
+	f.Detail = "This is what is left when another program or a script has rewritten FORWARD while Docker runs."
+	if rs.Dump == nil || rs.Dump.Tool == "" {
+		f.Severity, f.Possible = Medium, true
+		f.Assumptions = append(f.Assumptions, "the rules are all there are")
+	}
+	f.Help.Text = "Restart Docker, which writes its rules anew, and let the other firewall start before it."
+	f.Help.Commands = []string{"systemctl restart docker"}
+	p.Report(f)
+}
+
+// isolationUnhooked reports that nothing leads to the chain by which Docker keeps its networks apart, with a packet from one of them to another.
+func (p *Pass) isolationUnhooked(v *View, rs *ruleset.Ruleset) {
+	for _, name := range []string{"DOCKER-ISOLATION-STAGE-1", "DOCKER-ISOLATION"} {
+		c := rs.Chain("filter", name)
+		if c == nil || forwards(c) || !slices.ContainsFunc(c.Rules, func(r *ruleset.Rule) bool { return classOf(r) != returns }) {
+			continue
+		}
+		for _, from := range p.Docker.Bridges {
+			for _, to := range p.Docker.Bridges {
+				src, ok := v.containerOn(from)
+				dst, also := v.containerOn(to)
+				if from == to || !ok || !also || from.Internal || to.Internal || from.Stale || to.Stale || !hookedFor(rs, to) {
+					continue
+				}
+				port := uint16(80)
+				if len(to.Published) > 0 && to.Published[0].ContainerIP == dst {
+					port = to.Published[0].ContainerPort
+				}
+				proof := v.ProvePacket(packet.Packet{In: from.Name, Src: src, Dst: dst, Proto: packet.TCP, SPort: 40000, DPort: port, TCPFlags: packet.FlagSYN, TTL: 64, Length: 60},
+					"a connection from one network to another", Forwards())
+				if proof == nil {
+					continue
+				}
+				f := p.AtChain(c, "Nothing in FORWARD leads to %s any more, so that containers on %s reach those on %s.", name, from.Name, to.Name)
+				f.Identity = "isolation"
+				f.Proof = proof
+				f.Detail = "Docker keeps its networks apart in this chain. A reload of firewalld lost the jump to it in releases before 28.3.3 (CVE-2025-54388)."
+				f.Help.Text = "Restart Docker, which writes its chains and jumps anew."
+				f.Help.Commands = []string{"systemctl restart docker"}
+				p.Report(f)
+				return
+			}
+		}
+	}
+}
