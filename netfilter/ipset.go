@@ -65,7 +65,7 @@ func (s *Symbolic) ipset(r *ruleset.Rule, m *ruleset.Set, index int) (packet.Set
 // members is the set of packets that an ipset holds.
 func (s *Symbolic) members(m *ruleset.Set) (packet.Set, bool) {
 	e, sp := s.Net.Env, s.Space
-	if e.Facts == nil || e.Facts.Sets == nil {
+	if e.Facts == nil || e.Facts.Sets == nil || s.Net.volatile[m] {
 		return sp.None(), false
 	}
 	set, ok := e.Facts.Sets[m.Name]
