@@ -63,9 +63,28 @@ func (p *Pass) deadRules(v *View) []dead {
 			// The rules that call its chain are the dead ones.
 			continue
 		}
+		if len(d.by) == 1 && accounts(r, d.first()) {
+			continue
+		}
 		v.dead = append(v.dead, d)
 	}
 	return v.dead
+}
+
+// accounts says whether two rules say the same and comments tell that each is for something else: one may go and the other has to stay.
+func accounts(a, b *ruleset.Rule) bool {
+	if a.Chain != b.Chain || a.Comment() == "" || b.Comment() == "" || a.Comment() == b.Comment() || targetText(a) != targetText(b) {
+		return false
+	}
+	plain := func(r *ruleset.Rule) (out []string) {
+		for _, m := range r.Matches {
+			if _, ok := m.(*ruleset.Comment); !ok {
+				out = append(out, matchText(r, m))
+			}
+		}
+		return out
+	}
+	return slices.Equal(plain(a), plain(b))
 }
 
 // ownRules are people's rules, and the calls by which other programs enter the built-in chains: where a person's rule kills those, a
