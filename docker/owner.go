@@ -29,6 +29,7 @@ const (
 	Istio      Owner = "istio"
 	OCI        Owner = "oci" // Oracle's cloud images
 	MiniUPnP   Owner = "miniupnpd"
+	Rancher    Owner = "rancher" // 1.x; later ones are Kubernetes
 )
 
 // chainPattern names the chains of an owner: a prefix, or with exact the whole name.
@@ -65,6 +66,7 @@ var chainPatterns = []chainPattern{
 	{owner: OCI, name: "InstanceServices", exact: true},
 	{owner: OCI, name: "BareMetalInstanceServices", exact: true},
 	{owner: MiniUPnP, name: "MINIUPNPD"},
+	{owner: Rancher, name: "CATTLE_"},
 	{owner: Firewalld, name: "INPUT_ZONES"},
 	{owner: Firewalld, name: "FORWARD_ZONES"},
 	{owner: Firewalld, name: "OUTPUT_ZONES"},
