@@ -159,7 +159,8 @@ func (p *Pass) banGates(v *View) []banGate {
 				}
 				if hits := v.exposed().flow.Hits(b.rule); !hits.IsEmpty() {
 					if early {
-						hits = onWire(hits)
+						// What it drops there is not among what comes to DNAT; ports and addresses tell.
+						hits = hits.ForgetOpaque(hits.OpaqueVars()...).Keep(packet.FieldIn, packet.FieldDst, packet.FieldProto, packet.FieldDPort)
 					}
 					out = append(out, banGate{b, hits, early})
 				}

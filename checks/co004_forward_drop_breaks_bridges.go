@@ -151,7 +151,7 @@ func (p *Pass) answersCutOff(v *View, bridge string, flow *netfilter.Flow) {
 		if request == nil {
 			continue
 		}
-		proof := v.ProveReply(request.Trace.In, "the answer to a connection that a guest on "+bridge+" opened", Ends(netfilter.Drop, netfilter.Reject))
+		proof := v.clientAnswer(request.Trace.In, &tunnel{name: bridge})
 		if proof == nil || proof.Trace.Decided == nil || v.Undecided() {
 			continue
 		}

@@ -92,10 +92,26 @@ func (v *View) clients(t *tunnel) packet.Set {
 
 // tunnelAnswersLost reports that clients' connections are let out, and no answer back.
 func (p *Pass) tunnelAnswersLost(v *View, t *tunnel) {
+	proof := v.answersLost(t)
+	if proof == nil {
+		return
+	}
+	by, see := p.dropping(proof.Trace.Decided)
+	f := p.At(t.in, "%s lets clients behind %s out, but %s drops all answers to them.", Place(t.in), t.shown, by)
+	f.Identity += " answers"
+	f.Proof = proof
+	f.Related = append(f.Related, see)
+	p.helpTunnel(v, f, t.in, "-o "+t.shown+" -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT")
+	p.Report(f)
+}
+
+// answersLost proves that clients' connections are let out, and that the policy or a rule for everything drops all answers; nil where that is
+// not so.
+func (v *View) answersLost(t *tunnel) *Proof {
 	s := v.Symbolic()
 	flow := s.Receive(v.clients(t))
 	if flow.Hits(t.in).IsEmpty() {
-		return
+		return nil
 	}
 	asked := v.Space().None()
 	for _, part := range flow.Forwarded {
@@ -107,32 +123,30 @@ func (p *Pass) tunnelAnswersLost(v *View, t *tunnel) {
 		answer := s.Answer(part)
 		answer.Set = answer.Set.Intersect(v.ordinaryAnswers())
 		if back := s.Cross(answer); len(back.Forwarded) > 0 {
-			return
+			return nil
 		}
 	}
 	request := v.Prove(asked, "", Every(Forwards(), Matched(t.in)), v.guestSources(t.name))
 	if request == nil {
-		return
+		return nil
 	}
 	proof := v.clientAnswer(request.Trace.In, t)
 	if proof == nil || proof.Trace.Decided == nil || v.Undecided() {
-		return
+		return nil
 	}
-	step := proof.Trace.Decided
-	if step.Rule != nil && !ruleset.Unconditional(step.Rule) {
+	if r := proof.Trace.Decided.Rule; r != nil && !ruleset.Unconditional(r) {
 		// Somebody means to drop them; DU005 tells where that is a mistake.
-		return
+		return nil
 	}
-	by, see := "the policy of "+step.Chain.Name, Related{Location: WhereChain(step.Chain), Message: "no rule lets the answers pass, so the policy drops them"}
+	return proof
+}
+
+// dropping names what drops answers, and shows it.
+func (p *Pass) dropping(step *netfilter.Step) (by string, see Related) {
 	if step.Rule != nil {
-		by, see = Place(step.Rule), p.See(step.Rule, "drops the answers")
+		return Place(step.Rule), p.See(step.Rule, "drops the answers")
 	}
-	f := p.At(t.in, "%s lets clients behind %s out, but %s drops all answers to them.", Place(t.in), t.shown, by)
-	f.Identity += " answers"
-	f.Proof = proof
-	f.Related = append(f.Related, see)
-	p.helpTunnel(v, f, t.in, "-o "+t.shown+" -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT")
-	p.Report(f)
+	return "the policy of " + step.Chain.Name, Related{Location: WhereChain(step.Chain), Message: "no rule lets the answers pass, so the policy drops them"}
 }
 
 // clientAnswer walks a client's request and proves that the answer is dropped. Neither end is the host.

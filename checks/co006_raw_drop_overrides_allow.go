@@ -2,6 +2,8 @@ package checks
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/dfwlint/dfwlint/docker"
 	"github.com/dfwlint/dfwlint/netfilter"
@@ -137,8 +139,8 @@ func (p *Pass) overridden(v *View, drops []*ruleset.Rule, allowed []*allow) {
 		}
 		lost = lost.ForgetOpaque(key)
 		useful := flow.Hits(a.rule)
-		if !a.named && !useful.IsEmpty() {
-			// It is about forwarded ports, which it lets through.
+		if !a.named && (slices.ContainsFunc(a.rule.Chain.Rules, canDeny) && !useful.IsEmpty() || v.gained(flow, a.rule).Overlaps(v.dnated())) {
+			// It is about forwarded ports, which get through by it alone, or it excepts some from a deny.
 			continue
 		}
 		wire := onWire(lost).Intersect(start)
@@ -177,7 +179,7 @@ func (p *Pass) reportOverridden(v *View, a *allow, proof *Proof, useful bool) {
 	f := p.At(a.rule, "%s cannot let %s reach containers at their own addresses: Docker drops the packets to %s before routing, in %s.", Place(a.rule), where, in.Dst, Place(drop))
 	f.Proof = proof
 	f.Related = append(f.Related, p.See(drop, "takes the packets first"))
-	if useful {
+	if useful && !tunnelNames.MatchString(in.In) && !strings.HasPrefix(in.In, "tailscale") {
 		f.Severity = Medium
 		f.Possible = true
 		f.Assumptions = append(f.Assumptions, "the rule means the containers' own addresses, not the published ports that it also matches")

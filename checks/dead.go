@@ -17,7 +17,7 @@ type dead struct {
 	// It is empty where the chain is entered only by packets that the rule does not match.
 	by       []netfilter.Cover
 	complete bool
-	// vague says that the cover's set is not known to be of packets that the rule would match.
+	// vague says that the cover is not known: it hangs on marks and the like, which rules write on the way.
 	vague bool
 }
 
@@ -45,28 +45,25 @@ func (p *Pass) deadRules(v *View) []dead {
 		if v.Undecided() {
 			return nil
 		}
-		if len(d.by) == 0 && writes(r.Chain.Table) {
-			// Where rules write marks and the like, only the plainest reason is known.
-			d.vague = true
-			if d.by, d.complete = v.plainCover(r); d.by == nil {
+		d.vague = len(d.by) == 0 && !d.complete && order.Written(r.Chain)
+		if len(d.by) == 0 {
+			if r.Chain.Builtin && !d.vague {
+				// The rule's own conditions contradict each other, or its hook.
 				continue
 			}
-		}
-		if len(d.by) == 0 && r.Chain.Builtin {
-			// The rule's own conditions contradict each other, or its hook.
-			continue
-		}
-		if len(d.by) == 0 {
 			if why, _ := v.neverMatches(r); why != "" {
 				// The same, in a chain that is called: ORD005's.
 				continue
 			}
 		}
-		if !p.IsUser(r) && !p.IsUser(d.first()) {
+		if !p.IsUser(r) && (len(d.by) == 0 || !p.IsUser(d.first())) {
 			continue
 		}
 		if !r.Chain.Builtin && !slices.ContainsFunc(r.Chain.Refs(), func(ref *ruleset.Rule) bool { return !order.Dead(ref) }) {
 			// The rules that call its chain are the dead ones.
+			continue
+		}
+		if len(d.by) == 1 && accounts(r, d.first()) {
 			continue
 		}
 		v.dead = append(v.dead, d)
@@ -74,31 +71,20 @@ func (p *Pass) deadRules(v *View) []dead {
 	return v.dead
 }
 
-// writes says whether rules of the table change packets for later ones, so that the walk names no covers there.
-func writes(t *ruleset.Table) bool {
-	for _, c := range t.Chains {
-		for _, r := range c.Rules {
-			switch t := r.Target.(type) {
-			case *ruleset.SetMark, *ruleset.ConnMark, *ruleset.TTL, *ruleset.DSCP, *ruleset.TOS:
-				return true
-			case *ruleset.CT:
-				if t.NoTrack {
-					return true
-				}
+// accounts says whether two rules say the same and comments tell that each is for something else: one may go and the other has to stay.
+func accounts(a, b *ruleset.Rule) bool {
+	if a.Chain != b.Chain || a.Comment() == "" || b.Comment() == "" || a.Comment() == b.Comment() || targetText(a) != targetText(b) {
+		return false
+	}
+	plain := func(r *ruleset.Rule) (out []string) {
+		for _, m := range r.Matches {
+			if _, ok := m.(*ruleset.Comment); !ok {
+				out = append(out, matchText(r, m))
 			}
 		}
+		return out
 	}
-	return false
-}
-
-// plainCover finds an earlier rule of the chain that decides on every packet.
-func (v *View) plainCover(r *ruleset.Rule) ([]netfilter.Cover, bool) {
-	for _, x := range r.Chain.Rules[:r.Index-1] {
-		if ruleset.Unconditional(x) && classOf(x) != other {
-			return []netfilter.Cover{{Rule: x, Set: v.Space().All()}}, true
-		}
-	}
-	return nil, false
+	return slices.Equal(plain(a), plain(b))
 }
 
 // ownRules are people's rules, and the calls by which other programs enter the built-in chains: where a person's rule kills those, a
@@ -136,7 +122,7 @@ func (d *dead) wanted() packet.Set {
 func (d *dead) first() *ruleset.Rule { return d.by[0].Rule }
 
 // conflicting says whether the chain is entered only by packets that the rule does not match: no earlier rule takes anything from it.
-func (d *dead) conflicting() bool { return len(d.by) == 0 }
+func (d *dead) conflicting() bool { return len(d.by) == 0 && !d.vague }
 
 // superfluous says whether an earlier rule with the same verdict takes all that the rule would match. Docker's own drops do not
 // count: people do not write rules to repeat them.

@@ -64,7 +64,7 @@ func (p *Pass) reportCopies(v *View, copies []*ruleset.Rule) {
 	}
 	f.Group = "copies in " + ChainName(r.Chain) + " of " + r.File.Name + " " + f.Severity.String()
 	f.Help.Text = "Keep one. In scripts ask first whether the rule is there: `iptables -C … || iptables -A …`."
-	if sameVerdictBetween(first, copies[len(copies)-1]) {
+	if sameVerdictBetween(first, copies[len(copies)-1]) && !writesBelow(v, r) {
 		// -D takes the first one that fits, and it does not matter here which one stays.
 		for range copies[1:] {
 			f.Help.Commands = append(f.Help.Commands, v.Delete(r))
@@ -77,6 +77,12 @@ func (p *Pass) reportCopies(v *View, copies []*ruleset.Rule) {
 		}
 	}
 	p.Report(f)
+}
+
+// writesBelow says whether a rule calls a chain that writes marks and the like: what it finds at the second call it may have written at the first.
+func writesBelow(v *View, r *ruleset.Rule) bool {
+	to := r.Jump()
+	return to != nil && writerChains(v)[to]
 }
 
 // near is how far apart copies may be to be looked at more closely.

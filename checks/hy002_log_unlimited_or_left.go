@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/dfwlint/dfwlint/docker"
 	"github.com/dfwlint/dfwlint/netfilter"
 	"github.com/dfwlint/dfwlint/packet"
 	"github.com/dfwlint/dfwlint/ruleset"
@@ -75,6 +76,8 @@ func (p *Pass) logging(v *View, r *ruleset.Rule, t *ruleset.Log) {
 	case "filter":
 		if set, title := p.ordinaryTraffic(v, r); !set.IsEmpty() {
 			p.hot(v, r, t, set, title)
+		} else if docker.IsDockerChain("filter", r.Chain.Name) && r.Chain.Name != "DOCKER-USER" {
+			p.leftInDocker(v, r, t)
 		}
 	case "raw", "mangle":
 		if !onlyFirst(r) {
@@ -239,6 +242,16 @@ func (p *Pass) early(v *View, r *ruleset.Rule, t *ruleset.Log) {
 	}
 	f := p.At(r, "The %s of %s has no limit, and in %s every packet comes by, not only the first of a connection.", t.Name, Place(r), r.Chain.Table.Name)
 	f.Help.Text = "Delete it when the search for the fault is over, or put -m limit before the target. No packet's fate depends on it."
+	f.Help.Commands = []string{v.Delete(r)}
+	f.Help.Fix = SafeFix
+	p.Report(f)
+}
+
+// leftInDocker reports a rule that logs in a chain of Docker's, where nothing of a person's stays.
+func (p *Pass) leftInDocker(v *View, r *ruleset.Rule, t *ruleset.Log) {
+	f := p.At(r, "The %s of %s is left from a search for a fault: it stands among Docker's own rules and has no limit.", t.Name, Place(r))
+	f.Severity = Low
+	f.Help.Text = "Delete it when the search is over; Docker does so when it starts. What is to be logged for good belongs into DOCKER-USER, with -m limit. No packet's fate depends on it."
 	f.Help.Commands = []string{v.Delete(r)}
 	f.Help.Fix = SafeFix
 	p.Report(f)

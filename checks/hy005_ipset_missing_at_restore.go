@@ -13,7 +13,7 @@ import (
 func hy005() *Check {
 	return &Check{
 		ID: "HY005", Name: "ipset-missing-at-restore", Severity: High, Precision: HighPrecision, Score: "7.5",
-		Tags: []string{"security", "hygiene", "ipset", "reliability"}, Since: "0.1.0", Structural: true, Run: runHY005,
+		Tags: []string{"security", "hygiene", "ipset", "reliability"}, Since: "0.1.0", Absorbs: []string{"ORD005"}, Structural: true, Run: runHY005,
 	}
 }
 

@@ -42,6 +42,7 @@ func runHY006(p *Pass) {
 				}
 			}
 			p.wrongProtocol(r, udp)
+			p.portsOfOthers(r)
 		}
 		p.oldState(v, old)
 	}
@@ -169,6 +170,26 @@ func (p *Pass) oldState(v *View, old []*ruleset.Rule) {
 		f.Help.Commands = append(f.Help.Commands, v.Insert(r.Chain, r.Index, spec), v.deleteAt(r.Chain, r.Index+1))
 	}
 	p.Report(f)
+}
+
+// portsOfOthers reports ports of one protocol in packets of all others: iptables-nft takes the rule, and compares bytes of UDP, or of whatever comes, with
+// them.
+func (p *Pass) portsOfOthers(r *ruleset.Rule) {
+	proto, ok := ruleset.MatchOf[*ruleset.Proto](r)
+	if !ok || !proto.Not {
+		return
+	}
+	for _, m := range r.Matches {
+		ports, ok := m.(*ruleset.Ports)
+		if !ok || ports.Dir == ruleset.Either {
+			continue
+		}
+		name := packet.ProtoName(proto.Proto)
+		f := p.At(r, "%s asks for ports in packets that are not %s: %s holds for those of other protocols with such ports.", Place(r), name, matchText(r, m))
+		f.Help.Text = fmt.Sprintf("Write -p %s for its ports. For the ports of all protocols but %s write a rule for each of these.", name, name)
+		p.Report(f)
+		return
+	}
 }
 
 // deleteAt is the command that deletes a rule by its place.

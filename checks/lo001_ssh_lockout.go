@@ -36,6 +36,9 @@ func runLO001(p *Pass) {
 			}
 			shut = append(shut, f)
 		}
+		if shut == nil {
+			shut = p.sshNarrow(v, ports, known)
+		}
 		for _, f := range shut {
 			p.Report(f)
 		}
@@ -62,17 +65,7 @@ func (p *Pass) sshPorts() (ports []uint16, known bool) {
 // sshShut makes the finding that nobody outside gets an answer from sshd on a port: because no request comes to it, because it is sent
 // elsewhere, or because the answers are dropped. It is nil where somebody does.
 func (p *Pass) sshShut(v *View, port uint16, known bool) *Finding {
-	sp := v.Space()
-	ssh := sp.Value(packet.FieldProto, packet.TCP).Intersect(sp.Value(packet.FieldDPort, uint64(port))).Intersect(sp.Value(packet.FieldFragment, 0))
-	// Of all that strangers may send only this is followed, so that it is cheap on the largest dump.
-	asked := v.strangers().Intersect(ssh).Intersect(v.Symbolic().ToHost())
-	flow := v.Symbolic().Receive(asked)
-	in := sp.None()
-	for _, part := range flow.Delivered {
-		if !part.DNAT {
-			in = in.Union(part.Set.Intersect(ssh))
-		}
-	}
+	ssh, asked, flow, in := v.sshIn(port)
 	if v.Undecided() {
 		return nil
 	}
@@ -86,6 +79,84 @@ func (p *Pass) sshShut(v *View, port uint16, known bool) *Finding {
 		return f
 	}
 	return p.sshDropped(v, asked, port, known)
+}
+
+// sshNarrow notes from which few networks alone SSH connections come in, on all ports of sshd: who is elsewhere, or gets another address, is
+// locked out.
+func (p *Pass) sshNarrow(v *View, ports []uint16, known bool) []*Finding {
+	var out []*Finding
+	for _, port := range ports {
+		ssh, _, flow, in := v.sshIn(port)
+		if in.IsEmpty() {
+			continue
+		}
+		if v.Undecided() || wide(in) || v.opensInside(p, ssh) {
+			return nil
+		}
+		var from []string
+		for _, r := range acceptedBy(v, flow) {
+			for _, m := range r.Matches {
+				if a, ok := m.(*ruleset.Addr); ok && a.Dir == ruleset.Src && !a.Not && a.Mask == nil {
+					from = append(from, a.Prefix.String())
+				}
+			}
+		}
+		from = unique(from)
+		proof := v.Prove(certainly(in), fmt.Sprintf("an SSH connection to port %d of this host", port), func(t *netfilter.Trace) bool {
+			return t.Verdict == netfilter.Accept && t.Decided != nil && namesAddress(t.Decided.Rule)
+		})
+		if proof == nil || len(from) == 0 {
+			return nil
+		}
+		f := p.At(proof.Trace.Decided.Rule, "SSH connections to port %d of this host come in from %s only.", port, List(firstFew(from, 4)))
+		f.Severity = Info
+		f.Identity = fmt.Sprintf("ssh %d narrow", port)
+		f.Subjects = append(f.Subjects, sshSubject(port))
+		f.Proof = proof
+		f.Detail = "Whoever administers the host from elsewhere, or whose address changes, cannot get in."
+		f.Help.Text = "Keep it so, if these networks are where the host is administered from and another way in is left, a console say."
+		if !known {
+			f.Possible = true
+			f.Assumptions = []string{fmt.Sprintf("sshd listens on port %d", port)}
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+// acceptedBy are the rules of INPUT, and of what it calls, by which packets of a flow are accepted.
+func acceptedBy(v *View, flow *netfilter.Flow) []*ruleset.Rule {
+	var out []*ruleset.Rule
+	for _, rs := range v.Sets {
+		t := rs.Table("filter")
+		if t == nil {
+			continue
+		}
+		for _, c := range t.Chains {
+			for _, r := range c.Rules {
+				if classOf(r) == allows && slices.Contains(Hooks(c), "INPUT") && flow.Hit(r) {
+					out = append(out, r)
+				}
+			}
+		}
+	}
+	return out
+}
+
+// sshIn walks what strangers may send to a port of the host: in is what comes to it.
+func (v *View) sshIn(port uint16) (ssh, asked packet.Set, flow *netfilter.Flow, in packet.Set) {
+	sp := v.Space()
+	ssh = sp.Value(packet.FieldProto, packet.TCP).Intersect(sp.Value(packet.FieldDPort, uint64(port))).Intersect(sp.Value(packet.FieldFragment, 0))
+	// Of all that strangers may send only this is followed, so that it is cheap on the largest dump.
+	asked = v.strangers().Intersect(ssh).Intersect(v.Symbolic().ToHost())
+	flow = v.Symbolic().Receive(asked)
+	in = sp.None()
+	for _, part := range flow.Delivered {
+		if !part.DNAT {
+			in = in.Union(part.Set.Intersect(ssh))
+		}
+	}
+	return ssh, asked, flow, in
 }
 
 // opensInside says whether requests come in by a bridge that is not Docker's: on a router it may be the local network.

@@ -27,6 +27,10 @@ func runORD001(p *Pass) {
 				p.reportConflicting(v, &d)
 				continue
 			}
+			if d.vague {
+				p.reportVague(v, &d)
+				continue
+			}
 			by := d.first()
 			f := p.At(r, "No packet reaches this %s: %s.", TargetName(r), p.decides(&d))
 			f.Severity = p.severityOfDead(&d)
@@ -38,7 +42,7 @@ func runORD001(p *Pass) {
 				f.Related = append(f.Related, p.See(c.Rule, "%s", roleOfCover(&d, c.Rule)))
 			}
 			// Where nothing is lost, and where others have shown it already, a packet tells nothing more.
-			if alike[f.Group]++; f.Severity > Low && alike[f.Group] <= handful && !d.vague {
+			if alike[f.Group]++; f.Severity > Low && alike[f.Group] <= handful {
 				f.Proof = v.proveShadow(&d, d.by[0], "a packet that this rule would match", Every())
 			}
 			f.Help = Help{Text: "Delete the rule: that changes nothing.", Commands: []string{v.Delete(r)}, Fix: SafeFix}
@@ -92,6 +96,20 @@ func roleOfCover(d *dead, r *ruleset.Rule) string {
 		return "this " + TargetName(r) + " applies to every packet"
 	}
 	return "this " + TargetName(r) + " takes packets that the rule would match"
+}
+
+// reportVague reports a rule that no packet reaches for reasons that hang on what other rules write.
+func (p *Pass) reportVague(v *View, d *dead) {
+	r := d.rule
+	f := p.At(r, "No packet reaches this %s: what rules before it decide, and the marks that they write, leave none that it would match.", TargetName(r))
+	switch {
+	case inert(r):
+		f.Severity = Low
+	case canDeny(r):
+		f.Severity = High
+	}
+	f.Help = Help{Text: "Deleting the rule changes nothing. If it is meant to do something, compare its conditions with what the rules before it decide and with the marks that they set.", Commands: []string{v.Delete(r)}}
+	p.Report(f)
 }
 
 // reportConflicting reports a rule whose chain is entered only by packets that it does not match.

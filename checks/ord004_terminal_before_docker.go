@@ -48,8 +48,8 @@ func (p *Pass) beforeDocker(v *View, forward *ruleset.Chain) {
 	}
 }
 
-// earlyEnds gives the rules that drop everything, or all that passes an interface, and that stand before Docker's first rule that opens
-// something: in FORWARD or in chains that are called there, but for DOCKER-USER, where people close what they want closed.
+// earlyEnds gives the rules that drop everything, or all that passes an interface, or send it away for good, and that stand before Docker's first
+// rule that opens something: in FORWARD or in chains that are called there, but for DOCKER-USER, where people close what they want closed.
 func (p *Pass) earlyEnds(v *View, forward *ruleset.Chain) []*ruleset.Rule {
 	var out []*ruleset.Rule
 	seen := map[*ruleset.Chain]bool{}
@@ -62,7 +62,7 @@ func (p *Pass) earlyEnds(v *View, forward *ruleset.Chain) []*ruleset.Rule {
 		for _, r := range c.Rules {
 			if to := r.Jump(); to != nil {
 				gather(to)
-			} else if v.takesAll(r) {
+			} else if classOf(r) == denies && v.takesAll(r) {
 				out = append(out, r)
 			}
 		}
@@ -76,7 +76,11 @@ func (p *Pass) earlyEnds(v *View, forward *ruleset.Chain) []*ruleset.Rule {
 		}
 		if to := r.Jump(); to != nil {
 			gather(to)
-		} else if v.takesAll(r) {
+			if goesFor(r) && v.takesAll(r) {
+				// From there no packet comes back to FORWARD.
+				out = append(out, r)
+			}
+		} else if classOf(r) == denies && v.takesAll(r) {
 			out = append(out, r)
 		}
 	}
@@ -84,11 +88,27 @@ func (p *Pass) earlyEnds(v *View, forward *ruleset.Chain) []*ruleset.Rule {
 	return nil
 }
 
-// takesAll says whether a rule drops new connections whatever they are about: it names at most an interface that is none of containers.
-func (v *View) takesAll(r *ruleset.Rule) bool {
-	if classOf(r) != denies {
-		return false
+// goesFor says whether a rule sends packets to another chain for good.
+func goesFor(r *ruleset.Rule) bool {
+	j, ok := r.Target.(*ruleset.Jump)
+	return ok && j.Goto
+}
+
+// decider is the one of the rules to which a packet's loss is due: the one that sent it away, or else the one that dropped it.
+func decider(t *netfilter.Trace, ends []*ruleset.Rule) *ruleset.Rule {
+	for _, s := range t.Steps {
+		if s.Matched && s.Rule != nil && goesFor(s.Rule) && slices.Contains(ends, s.Rule) {
+			return s.Rule
+		}
 	}
+	if t.Decided != nil && slices.Contains(ends, t.Decided.Rule) {
+		return t.Decided.Rule
+	}
+	return nil
+}
+
+// takesAll says whether a rule is about new connections whatever they are for: it names at most an interface that is none of containers.
+func (v *View) takesAll(r *ruleset.Rule) bool {
 	for _, m := range r.Matches {
 		switch m := m.(type) {
 		case *ruleset.Comment, *ruleset.Always, *ruleset.Proto:
@@ -136,14 +156,18 @@ func (p *Pass) closedForwards(v *View, ends []*ruleset.Rule) map[*ruleset.Rule]*
 			continue
 		}
 		proof := v.Prove(gone, "a connection to "+lower(f.name()), Ends(netfilter.Drop, netfilter.Reject))
-		if proof == nil || proof.Trace.Decided == nil || !slices.Contains(ends, proof.Trace.Decided.Rule) {
+		if proof == nil {
 			continue
 		}
-		if c := out[proof.Trace.Decided.Rule]; c != nil {
+		r := decider(proof.Trace, ends)
+		if r == nil {
+			continue
+		}
+		if c := out[r]; c != nil {
 			c.count++
 			continue
 		}
-		out[proof.Trace.Decided.Rule] = &closure{forward: f, count: 1, proof: proof}
+		out[r] = &closure{forward: f, count: 1, proof: proof}
 	}
 	return out
 }
@@ -177,7 +201,7 @@ func (p *Pass) closedEgress(v *View, ends []*ruleset.Rule) map[*ruleset.Rule]*cl
 				c.count++
 				continue
 			}
-			if proof := v.Prove(here, "a connection that a container opens", Every(DecidedBy(r), Ends(netfilter.Drop, netfilter.Reject))); proof != nil {
+			if proof := v.Prove(here, "a connection that a container opens", Every(func(t *netfilter.Trace) bool { return decider(t, ends) == r }, Ends(netfilter.Drop, netfilter.Reject))); proof != nil {
 				out[r] = &closure{bridge: b, count: 1, proof: proof}
 			}
 		}
@@ -236,6 +260,10 @@ func (p *Pass) helpEarly(v *View, f *Finding, r *ruleset.Rule) {
 	f.Help.Text = "Move the rule to the end of FORWARD, behind Docker's. The policy DROP does the same."
 	f.Help.Commands = []string{v.Delete(r), v.Append(r.Chain, Spec(r))}
 	f.Help.Fix = SafeFix
+	if goesFor(r) {
+		f.Help.Text = fmt.Sprintf("From a goto no packet comes back: what %s does not decide meets the policy of FORWARD. Move the rule to the end of FORWARD, behind Docker's.", r.Jump().Name)
+		f.Help.Fix = UnsafeFix
+	}
 	for _, x := range r.Chain.Rules[r.Index:] {
 		if classOf(x) == allows && p.Docker.Owner(x) != docker.Docker {
 			f.Help.Text += fmt.Sprintf(" %s, which it has kept from acting, then lets packets through as well.", capital(Place(x)))

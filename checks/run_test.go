@@ -285,10 +285,70 @@ func TestDeadBelowMarks(t *testing.T) {
 -A A -p udp -j DROP
 COMMIT
 `
+	wantMessages(t, text, map[int]string{
+		7: "This DROP changes nothing: mangle A rule 1 (line 6) before it already drops all",
+		9: "This DROP never stops anything: mangle A rule 3 (line 8) already accepts every packet",
+	})
+	// What the rules before leave hangs on the mark: only that nothing is left can be said.
+	wantMessages(t, `*mangle
+:PREROUTING ACCEPT [0:0]
+-A PREROUTING -p tcp -j MARK --set-xmark 0x1/0xffffffff
+-A PREROUTING -m mark --mark 0x1 -j ACCEPT
+-A PREROUTING -p tcp -m tcp --dport 25 -j DROP
+COMMIT
+`, map[int]string{5: "No packet reaches this DROP: what rules before it decide, and the marks that they write, leave none"})
+	// A rule that asks for another mark than the one that its chain is entered with.
+	wantMessages(t, `*mangle
+:PREROUTING ACCEPT [0:0]
+:A - [0:0]
+-A PREROUTING -i eth0 -j MARK --set-xmark 0x1/0xffffffff
+-A PREROUTING -i eth0 -j A
+-A A -i eth1 -j DROP
+COMMIT
+`, map[int]string{6: "No packet that enters mangle A can match this DROP"})
+}
+
+// wantMessages wants one finding at each of the lines, whose message begins so, and no others.
+func wantMessages(t *testing.T, text string, want map[int]string) {
+	t.Helper()
 	res := Run(loadText(t, "x.rules", text), Options{})
-	if len(res.Findings) != 1 || res.Findings[0].Primary.Line != 9 || !strings.Contains(res.Findings[0].Message, "mangle A rule 3") {
-		for _, f := range res.Findings {
+	for _, f := range res.Findings {
+		if w, ok := want[f.Primary.Line]; !ok || !strings.HasPrefix(f.Message, w) {
 			t.Errorf("line %d: %s", f.Primary.Line, f.Message)
+		}
+	}
+	if len(res.Findings) != len(want) {
+		t.Errorf("%d findings, want %d", len(res.Findings), len(want))
+	}
+}
+
+// TestWrittenBetween has rules that write what others ask for before and behind them: what the first one takes the second may still get.
+func TestWrittenBetween(t *testing.T) {
+	for _, c := range []struct{ name, table, asks, writes string }{
+		{"an ipset", "filter", "-m set --match-set knock src", "-p tcp -m tcp --dport 7000 -j SET --add-set knock src"},
+		{"a computed mark", "mangle", "-m mark --mark 0x1", "-j HMARK --hmark-tuple src,dst --hmark-mod 2 --hmark-offset 0x1 --hmark-rnd 0x1"},
+		{"the MSS", "mangle", "-p tcp -m tcp --tcp-flags SYN,RST SYN -m tcpmss --mss 1400:65495", "-p tcp -m tcp --tcp-flags SYN,RST SYN -j TCPMSS --set-mss 1420"},
+		{"a flag of ECN", "mangle", "-p tcp -m ecn --ecn-tcp-ece", "-p tcp -j ECN --ecn-tcp-remove"},
+		{"a label", "filter", "-m connlabel --label 3", "-m connlabel --label 3 --set"},
+		{"a byte", "mangle", `-m u32 --u32 "0x4&0xff=0x1"`, "-j TTL --ttl-set 1"},
+		{"a mapped mark", "mangle", "-m mark --mark 0x1", "-j SET --map-set marks src --map-mark"},
+	} {
+		// FORWARD is where nothing else makes a difference, and a chain may be called between.
+		for _, text := range []string{
+			"*%[1]s\n:FORWARD ACCEPT [0:0]\n-A FORWARD %[2]s -j ACCEPT\n-A FORWARD %[3]s\n-A FORWARD %[2]s -j DROP\nCOMMIT\n",
+			"*%[1]s\n:FORWARD ACCEPT [0:0]\n:W - [0:0]\n-A FORWARD %[2]s -j ACCEPT\n-A FORWARD -j W\n-A FORWARD %[2]s -j DROP\n-A W %[3]s\nCOMMIT\n",
+		} {
+			dump := fmt.Sprintf(text, c.table, c.asks, c.writes)
+			for _, f := range Run(loadText(t, "x.rules", dump), Options{Pedantic: true}).Findings {
+				if id := f.Check.ID; id == "ORD001" || id == "ORD002" || id == "HY001" || id == "HY004" {
+					t.Errorf("%s: %s at line %d: %s\n%s", c.name, id, f.Primary.Line, f.Message, dump)
+				}
+			}
+		}
+		// Before it is written the second one is dead.
+		dump := fmt.Sprintf("*%[1]s\n:FORWARD ACCEPT [0:0]\n-A FORWARD %[2]s -j ACCEPT\n-A FORWARD %[2]s -j DROP\n-A FORWARD %[3]s\nCOMMIT\n", c.table, c.asks, c.writes)
+		if got := found(Run(loadText(t, "x.rules", dump), Options{Pedantic: true})); !slices.ContainsFunc(got, func(id string) bool { return strings.HasPrefix(id, "ORD00") }) {
+			t.Errorf("%s: %q\n%s", c.name, got, dump)
 		}
 	}
 }

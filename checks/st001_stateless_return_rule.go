@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strconv"
 
+	"github.com/dfwlint/dfwlint/docker"
 	"github.com/dfwlint/dfwlint/netfilter"
 	"github.com/dfwlint/dfwlint/packet"
 	"github.com/dfwlint/dfwlint/ruleset"
@@ -28,7 +29,7 @@ func runST001(p *Pass) {
 				p.inFragment(v, r)
 				continue
 			}
-			if !p.opensInward(v, r) && !p.opensOutward(v, r) {
+			if !p.opensInward(v, r) && !p.opensOutward(v, r) && !p.exempts(v, r) {
 				p.opensFromHost(v, r)
 			}
 		}
@@ -166,6 +167,32 @@ func (p *Pass) inFragment(v *View, r *ruleset.Rule) {
 	f.Possible = true
 	f.Assumptions = []string{"FORWARD jumps to DOCKER-USER"}
 	p.finishStateless(v, f, r)
+}
+
+// exempts reports a rule of DOCKER-USER that lets packets for many ports past a later deny of that chain, though nothing is published there at
+// present: the older edition of ufw-docker has one for the answers of name servers.
+func (p *Pass) exempts(v *View, r *ruleset.Rule) bool {
+	if r.Chain.Name != "DOCKER-USER" || r.Chain.Table.Name != "filter" || !v.Order().Referenced(r.Chain) || v.Order().Dead(r) {
+		return false
+	}
+	hits := v.FromOutside().Hits(r)
+	past := v.Space().None()
+	v.leavingOut(v.FromOutside().Start, []*ruleset.Rule{r}, func(less *netfilter.Flow, clean func(packet.Set) packet.Set) {
+		for _, l := range less.Losses() {
+			if l.Rule != nil && p.Docker.Owner(l.Rule) != docker.Docker && slices.Contains(Hooks(l.Rule.Chain), "FORWARD") {
+				past = past.Union(clean(l.Set))
+			}
+		}
+	})
+	if !past.Overlaps(hits) || v.Undecided() {
+		return false
+	}
+	f := p.At(r, "Whoever sends from %s passes the filter of DOCKER-USER, not only answers do: this %s does not look at the connection's state.", sourcePorts(r), TargetName(r))
+	f.Severity = Medium
+	f.Possible = true
+	f.Assumptions = []string{"a container publishes, or will publish, one of the ports that the rule leaves open"}
+	p.finishStateless(v, f, r)
+	return true
 }
 
 // hasWideDest says whether the rule leaves out the ports below 1024.

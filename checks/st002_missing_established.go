@@ -42,6 +42,7 @@ func (v *View) letsBack(back, from packet.Set, proto uint8) bool {
 
 func runST002(p *Pass) {
 	for _, v := range p.Views {
+		p.routedAnswersLost(v)
 		if !v.filtersInput() {
 			continue
 		}
@@ -57,7 +58,7 @@ func runST002(p *Pass) {
 			if v.letsBack(back, from, s.proto) || v.Undecided() {
 				continue
 			}
-			proof := v.ProveReply(v.hostAsks(s), fmt.Sprintf("the answer to what the host asks %s", s.name), Every(Ends(netfilter.Drop, netfilter.Reject), inFilterInput))
+			proof := v.ProveReply(v.hostAsks(s), fmt.Sprintf("the answer to what the host asks %s", s.name), Every(Ends(netfilter.Drop, netfilter.Reject), inFilterInput, known))
 			if proof != nil && proof.Trace.Decided.Chain != nil {
 				losses = append(losses, loss{s, proof})
 			}
@@ -152,6 +153,50 @@ func (v *View) hostAsks(s remote) packet.Packet {
 		p.TCPFlags = packet.FlagSYN
 	}
 	return p
+}
+
+// known claims that conntrack follows the packet: what a rule has hidden from it is ST004's.
+func known(t *netfilter.Trace) bool { return t.Out.State != packet.Untracked }
+
+// routedAnswersLost reports a rule of FORWARD by which a network's connections leave by another interface, where no answer comes back. Tunnels
+// are CO005's, guests CO004's, and containers DU005's.
+func (p *Pass) routedAnswersLost(v *View) {
+	if !v.Net.Env.Forwarding || p.Docker.InContainer || !v.closedForward() {
+		return
+	}
+	seen := map[string]bool{}
+	for _, r := range p.UserRules(v) {
+		if classOf(r) != allows || r.Chain.Table.Name != "filter" || !forwards(r.Chain) {
+			continue
+		}
+		var in, out string
+		for _, m := range r.Matches {
+			if i, ok := m.(*ruleset.Iface); ok && !i.Not && !i.Pattern.Wildcard {
+				if i.In {
+					in = i.Pattern.Name
+				} else {
+					out = i.Pattern.Name
+				}
+			}
+		}
+		if in == "" || out == "" || in == out || seen[in] || len(seen) == manyBridges || tunnelNames.MatchString(in) || v.Net.Env.IsInside(in) || v.Net.Env.IsInside(out) {
+			continue
+		}
+		seen[in] = true
+		proof := v.answersLost(&tunnel{name: in, shown: in, in: r})
+		if proof == nil {
+			continue
+		}
+		by, see := p.dropping(proof.Trace.Decided)
+		f := p.At(r, "%s lets out by %s what comes in on %s, but %s drops all answers: no rule lets established connections pass.", Place(r), out, in, by)
+		f.Identity += " answers"
+		f.Proof = proof
+		f.Related = append(f.Related, see)
+		f.Help.Text = "Let the packets of established connections pass in the other direction as well."
+		f.Help.Commands = []string{v.Insert(r.Chain, r.Index, "-i "+out+" -o "+in+" -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT")}
+		f.Help.Fix = SafeFix
+		p.Report(f)
+	}
 }
 
 // inFilterInput claims that the packet was on its way to the host when a rule or policy decided.

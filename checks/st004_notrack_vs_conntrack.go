@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/dfwlint/dfwlint/netfilter"
 	"github.com/dfwlint/dfwlint/packet"
@@ -79,6 +80,9 @@ func portOfHost(in *packet.Packet) string {
 
 // untracksEgress reports that what containers open is not masqueraded because of the rule.
 func (p *Pass) untracksEgress(v *View, r *ruleset.Rule) bool {
+	if encapsulates(r) {
+		return false
+	}
 	hits := v.egressOutside().Hits(r).Minus(v.Symbolic().ToInside()).Minus(v.Symbolic().ToHost())
 	proof := v.Prove(hits, "a connection that a container opens", Every(hidden(r), v.masqueradedWithout(r)), v.dns())
 	if proof == nil || v.Undecided() {
@@ -89,6 +93,21 @@ func (p *Pass) untracksEgress(v *View, r *ruleset.Rule) bool {
 	f.Proof = proof
 	p.finishUntracked(f)
 	return true
+}
+
+// encapsulates says whether a rule is about a tunnel between hosts and nothing else: VXLAN (with the ports of Linux and of IANA), Geneve or
+// WireGuard. The programs that make one take it out of conntrack, and containers do not send it.
+func encapsulates(r *ruleset.Rule) bool {
+	for _, m := range r.Matches {
+		ports, ok := m.(*ruleset.Ports)
+		if !ok || ports.Not || ports.Dir != ruleset.Dst {
+			continue
+		}
+		return !slices.ContainsFunc(ports.Ranges, func(x ruleset.PortRange) bool {
+			return x.Lo != x.Hi || !slices.Contains([]uint16{4789, 4790, 8472, 6081, 51820, 51821}, x.Lo)
+		})
+	}
+	return false
 }
 
 // dns are the packets to name servers.

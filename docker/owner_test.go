@@ -23,6 +23,7 @@ COMMIT
 :CNI-FORWARD - [0:0]
 :NETAVARK_FORWARD - [0:0]
 :ts-input - [0:0]
+:CATTLE_FORWARD - [0:0]
 :InstanceServices - [0:0]
 :INPUT_ZONES - [0:0]
 :IN_public - [0:0]
@@ -41,6 +42,7 @@ U: -A INPUT -j mine
 O lxd: -A INPUT -i lxdbr0 -p tcp -m tcp --dport 53 -m comment --comment "generated for LXD network lxdbr0" -j ACCEPT
 -A FORWARD -j DOCKER-USER
 O libvirt: -A FORWARD -j LIBVIRT_FWI
+O rancher: -A FORWARD -j CATTLE_FORWARD
 O kubernetes: -A FORWARD -m comment --comment "kubernetes forwarding rules" -j KUBE-FORWARD
 O cni: -A FORWARD -m comment --comment "CNI firewall plugin rules" -j CNI-FORWARD
 O podman: -A FORWARD -m comment --comment "netavark firewall rules" -j NETAVARK_FORWARD

@@ -189,7 +189,7 @@ func (a *agreement) reversed(p *packet.Packet, o TraceOptions) TraceOptions {
 					if answers == nil {
 						answers = map[string]bool{}
 					}
-					key, _, not := opaqueKey(r, m, i)
+					key, _, not := a.n.opaqueKey(r, m, i)
 					answers[key] = holds != not
 				}
 			}

@@ -35,7 +35,7 @@ func (in *inference) facts() {
 				e.addSubnet(n, l.Name, "ip addr", true)
 			}
 		}
-		if l.Kind == "bridge" || looksInside(l.Name) {
+		if l.Kind == "bridge" && !lanBridge(l.Name) || looksInside(l.Name) {
 			e.inside[l.Name] = true
 		}
 	}
@@ -317,10 +317,22 @@ func looksInside(n string) bool {
 	case "docker0", "docker_gwbridge", "cni0", "lxcbr0", "podman0":
 		return true
 	}
+	if lanBridge(n) {
+		return false
+	}
 	for _, p := range []string{"br-", "veth", "virbr", "lxdbr", "lxcbr", "cni", "cali", "flannel", "podman", "vnet", "incusbr", "vif"} {
 		if strings.HasPrefix(n, p) {
 			return true
 		}
+	}
+	return false
+}
+
+// lanBridge knows the bridges of routers (OpenWrt) that join ports of networks in front of the host, not containers.
+func lanBridge(n string) bool {
+	switch n {
+	case "br-lan", "br-wan", "br-guest", "br-iot", "br-dmz":
+		return true
 	}
 	return false
 }

@@ -73,7 +73,7 @@ func (s *Symbolic) ipset(r *ruleset.Rule, m *ruleset.Set, index int) (packet.Set
 func (s *Symbolic) members(m *ruleset.Set) (in, maybe packet.Set, ok bool) {
 	f := s.Net.Env.Facts
 	dirs, ok := setDirs(m)
-	if f == nil || f.Sets == nil || !ok {
+	if f == nil || f.Sets == nil || !ok || s.Net.volatile[m] {
 		return s.Space.None(), s.Space.None(), false
 	}
 	set, ok := f.Sets[m.Name]

@@ -81,6 +81,9 @@ func (s *situation) holds(m ruleset.Match, index int) bool {
 	case *ruleset.AddrType:
 		return s.addrTypeFits(m)
 	case *ruleset.Mark:
+		if s.w.net.volatile[m] {
+			return s.unknown(m, index)
+		}
 		v := p.Mark
 		if m.Conn {
 			// Without a connection there is no connmark to compare (xt_connmark.c).
@@ -288,6 +291,9 @@ func matchUse(m ruleset.Match) int16 {
 }
 
 func (s *situation) numberFits(m *ruleset.Number, index int) bool {
+	if s.w.net.volatile[m] {
+		return s.unknown(m, index)
+	}
 	var v uint32
 	switch m.Field {
 	case ruleset.FieldLength:
@@ -330,6 +336,6 @@ func (s *situation) setFits(m *ruleset.Set, index int) bool {
 
 // unknown asks the walk's oracle about a condition that cannot be computed.
 func (s *situation) unknown(m ruleset.Match, index int) bool {
-	key, what, not := opaqueKey(s.rule, m, index)
+	key, what, not := s.w.net.opaqueKey(s.rule, m, index)
 	return s.w.ask(key, what) != not
 }

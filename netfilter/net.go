@@ -17,6 +17,8 @@ type Net struct {
 	Env  *Env
 
 	symbolic *Symbolic
+	// volatile are the matches that each are a condition of their own: see volatileMatches.
+	volatile map[ruleset.Match]bool
 }
 
 // New makes a Net of rulesets of one family, usually one, two where both backends are loaded. facts may be nil.
@@ -25,7 +27,7 @@ func New(facts *hostfacts.Facts, sets ...*ruleset.Ruleset) *Net {
 	if len(sets) > 0 && sets[0].Family == parser.IPv6 {
 		family = parser.IPv6
 	}
-	return &Net{Sets: sets, Env: Infer(family, facts, sets...)}
+	return &Net{Sets: sets, Env: Infer(family, facts, sets...), volatile: volatileMatches(sets)}
 }
 
 // V6 says whether the family is IPv6.
@@ -33,7 +35,7 @@ func (n *Net) V6() bool { return n.Env.V6() }
 
 // inSet looks the packet up in an ipset; known is false without its contents.
 func (n *Net) inSet(m *ruleset.Set, p *packet.Packet, in, out string) (is, known bool) {
-	if n.Env.Facts == nil || n.Env.Facts.Sets == nil {
+	if n.Env.Facts == nil || n.Env.Facts.Sets == nil || n.volatile[m] {
 		return false, false
 	}
 	set, ok := n.Env.Facts.Sets[m.Name]

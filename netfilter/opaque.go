@@ -9,8 +9,9 @@ import (
 )
 
 // opaqueKey names the boolean variable that stands for a condition without a model, what it is for people, and whether
-// the rule negates it. The same stateless expression has the same variable everywhere; a stateful one is its own.
-func opaqueKey(r *ruleset.Rule, m ruleset.Match, index int) (key, what string, not bool) {
+// the rule negates it. The same stateless expression has the same variable everywhere; a stateful one is its own, and so is one for which
+// some rule may have written what it asks for.
+func (n *Net) opaqueKey(r *ruleset.Rule, m ruleset.Match, index int) (key, what string, not bool) {
 	switch m := m.(type) {
 	case *ruleset.Opaque:
 		words := m.Words
@@ -21,7 +22,7 @@ func opaqueKey(r *ruleset.Rule, m ruleset.Match, index int) (key, what string, n
 		}
 		what = "-m " + key
 		switch {
-		case m.Stateful:
+		case m.Stateful || n.volatile[m]:
 			key += placeOf(r, index)
 		case m.Module == "u32" || m.Module == "bpf":
 			// They may look at what NAT and other targets rewrite, so that the answer is the same within a chain only.
@@ -34,7 +35,7 @@ func opaqueKey(r *ruleset.Rule, m ruleset.Match, index int) (key, what string, n
 		}
 		key = "set " + m.Name + " " + strings.Join(append(dirs, m.Options...), ",")
 		what, not = "ipset "+m.Name+" ("+strings.Join(dirs, ",")+")", m.Not
-		if m.Stateful {
+		if m.Stateful || n.volatile[m] {
 			key += placeOf(r, index)
 		}
 	case *ruleset.Owner:
@@ -53,6 +54,12 @@ func opaqueKey(r *ruleset.Rule, m ruleset.Match, index int) (key, what string, n
 	case *ruleset.Number:
 		key, not = fmt.Sprintf("number %d %d-%d/%#x", m.Field, m.Lo, m.Hi, m.Mask), m.Not
 		what = "a header field that has no model"
+		if n.volatile[m] {
+			key += placeOf(r, index)
+		}
+	case *ruleset.Mark:
+		key, not = "mark"+placeOf(r, index), m.Not
+		what = "the mark that another rule has computed"
 	default:
 		key = fmt.Sprintf("%T", m) + placeOf(r, index)
 		what = "a match that has no model"

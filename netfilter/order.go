@@ -279,14 +279,23 @@ const maxCovers = 16
 // among equals first one of the opposite verdict. They are those of the rule's own chain (and of chains that are called before
 // it there) if packets that it would match enter the chain at all; otherwise those that keep such packets from being sent to
 // the chain. complete is false where they do not account for all of these packets, because more than a handful would have
-// to be named. There are none where the chain is called only for packets that the rule does not match.
+// to be named. There are none where the chain is called only for packets that the rule does not match; and none, and complete is
+// false, where that depends on marks and the like which rules write on the way.
 func (o *Order) Covers(r *ruleset.Rule) (covers []Cover, complete bool) {
 	s := o.sym
 	rest := s.Space.None()
 	var found []Cover
 	for _, root := range o.roots[r.Chain] {
 		if s.mutating(root) {
-			return nil, false
+			more, left := o.coversWritten(r, root)
+			if !left.IsEmpty() {
+				return nil, false
+			}
+			for _, c := range more {
+				rest = rest.Union(c.Set)
+			}
+			found = append(found, more...)
+			continue
 		}
 		p := o.sent(r, root)
 		p.propagate()

@@ -244,6 +244,9 @@ func (s *Symbolic) compile(r *ruleset.Rule, m ruleset.Match, index int, view per
 	case *ruleset.AddrType:
 		return s.addrTypes(r, m, index)
 	case *ruleset.Mark:
+		if s.Net.volatile[m] {
+			return s.opaque(r, m, index), true
+		}
 		f := packet.FieldMark
 		if m.Conn {
 			f = packet.FieldCTMark
@@ -270,7 +273,7 @@ func (s *Symbolic) compile(r *ruleset.Rule, m ruleset.Match, index int, view per
 		return yes(sp.AddrRange(f, m.From, m.To), m.Not)
 	case *ruleset.Owner:
 		// Only what the host sends has a socket of the host to belong to (net/netfilter/xt_owner.c).
-		key, what, not := opaqueKey(r, m, index)
+		key, what, not := s.Net.opaqueKey(r, m, index)
 		return yes(s.variable(key, what).Intersect(sp.Value(packet.FieldIn, 0)), not)
 	case *ruleset.Number:
 		return s.number(r, m, index)
@@ -282,7 +285,7 @@ func (s *Symbolic) compile(r *ruleset.Rule, m ruleset.Match, index int, view per
 
 // opaque is the boolean variable of a condition without a model.
 func (s *Symbolic) opaque(r *ruleset.Rule, m ruleset.Match, index int) packet.Set {
-	key, what, not := opaqueKey(r, m, index)
+	key, what, not := s.Net.opaqueKey(r, m, index)
 	x := s.variable(key, what)
 	if not {
 		return x.Complement()
@@ -431,6 +434,9 @@ func (s *Symbolic) conntrackSet(r *ruleset.Rule, m ruleset.Match, index int, vie
 
 func (s *Symbolic) number(r *ruleset.Rule, m *ruleset.Number, index int) (packet.Set, bool) {
 	sp := s.Space
+	if s.Net.volatile[m] {
+		return s.opaque(r, m, index), true
+	}
 	ranged := func(f packet.Field, top uint32) packet.Set {
 		if m.Lo > top {
 			return sp.None()

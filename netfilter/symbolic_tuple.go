@@ -34,7 +34,7 @@ func (s *Symbolic) tuplePorts(r *ruleset.Rule, m *ruleset.CTPort, index int, f p
 	sp := s.Space
 	icmp := sp.Value(packet.FieldProto, packet.ICMP).Union(sp.Value(packet.FieldProto, packet.ICMPv6))
 	ported := sp.Range(f, uint64(m.Range.Lo), uint64(m.Range.Hi)).Minus(icmp)
-	key, what, _ := opaqueKey(r, m, index)
+	key, what, _ := s.Net.opaqueKey(r, m, index)
 	open := s.variable(key, what)
 	if m.Not {
 		open = open.Complement()

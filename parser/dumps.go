@@ -21,7 +21,7 @@ func (p *plan) group(fallback Family) {
 				t.table.Name = p.assume(t.table)
 			}
 		}
-		family := p.family(t)
+		family := p.family(t, fallback)
 		if d == nil || p.begins(d, from, t, family) {
 			d = &Dump{Family: family}
 			from = t.header
@@ -62,21 +62,29 @@ func (p *plan) begins(d *Dump, from *header, t *tablePlan, family Family) bool {
 	return slices.ContainsFunc(d.Tables, func(o *Table) bool { return o.Name == t.table.Name })
 }
 
-// family finds a table's family: as the header says if it names ip6tables, otherwise from the first
-// rule whose modules or addresses tell. A header of iptables-save alone proves nothing here, since
-// files are also put together by hand.
-func (p *plan) family(t *tablePlan) Family {
+// family finds a table's family: as the header says if it names ip6tables, otherwise from the
+// rules whose addresses or modules tell. A header of iptables-save alone proves nothing here, since
+// files are also put together by hand. Where the addresses contradict each other, some of them are mistakes: fallback
+// tells which, or else the majority.
+func (p *plan) family(t *tablePlan, fallback Family) Family {
 	if t.header != nil && strings.HasPrefix(t.header.tool, "ip6tables") {
 		return IPv6
 	}
 	// Addresses outrank names: iptables takes "-p icmpv6" too.
+	var says [IPv6 + 1]int
 	for i := range t.table.Rules {
 		r := &t.table.Rules[i]
 		for _, a := range r.Shape.addresses {
-			if fam := addressFamily(p.file.Text(r.Words[a].Span)); fam != FamilyUnknown {
-				return fam
-			}
+			says[addressFamily(p.file.Text(r.Words[a].Span))]++
 		}
+	}
+	switch v4, v6 := says[IPv4], says[IPv6]; {
+	case v4 > 0 && v6 > 0 && fallback != FamilyUnknown:
+		return fallback
+	case v4 > 0 && v4 >= v6:
+		return IPv4
+	case v6 > 0:
+		return IPv6
 	}
 	for i := range t.table.Rules {
 		r := &t.table.Rules[i]

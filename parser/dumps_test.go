@@ -32,6 +32,7 @@ func TestDumps(t *testing.T) {
 		{"v6 address", filter("-A INPUT -s fe80::/10"), "IPv6 unknown backend  filter"},
 		{"hand-made v6", filter("-A INPUT -s 10.0.0.0/8") + "*nat\n-A POSTROUTING -s fd00::/8\nCOMMIT\n",
 			"IPv4 unknown backend  filter; IPv6 unknown backend  nat"},
+		{"one mistake", filter("-A INPUT -s 10.0.0.1", "-A INPUT -s fd00::1", "-A INPUT -d fd00::2"), "IPv6 unknown backend  filter"},
 		{"v6 module", filter("-A INPUT -m frag --fragid 1"), "IPv6 unknown backend  filter"},
 		{"v4 module", filter("-A INPUT -m ttl --ttl-eq 1"), "IPv4 unknown backend  filter"},
 		{"v6 protocol", filter("-A INPUT -p ipv6-icmp"), "IPv6 unknown backend  filter"},
@@ -68,6 +69,25 @@ func TestDumps(t *testing.T) {
 		}
 		if s := strings.Join(got, "; "); s != tt.want {
 			t.Errorf("%s:\n got %s\nwant %s", tt.name, s, tt.want)
+		}
+	}
+}
+
+// TestFallbackFamily has addresses of both families: what the caller knows tells which are the mistakes, and nothing where there are none.
+func TestFallbackFamily(t *testing.T) {
+	for _, tt := range []struct {
+		rules    string
+		fallback Family
+		want     Family
+	}{
+		{"-A INPUT -s 10.0.0.1\n-A INPUT -s 10.0.0.2\n-A INPUT -s fd00::1\n", IPv6, IPv6},
+		{"-A INPUT -s 10.0.0.1\n-A INPUT -s fd00::1\n-A INPUT -s fd00::2\n", IPv4, IPv4},
+		{"-A INPUT -s 10.0.0.1\n", IPv6, IPv4},
+		{"-A INPUT -p tcp\n", IPv6, IPv6},
+	} {
+		f := Parse("f", []byte("*filter\n:INPUT ACCEPT [0:0]\n"+tt.rules+"COMMIT\n"), AssumeFamily(tt.fallback))
+		if got := f.Dumps[0].Family; got != tt.want {
+			t.Errorf("%q, called %v: %v, want %v", tt.rules, tt.fallback, got, tt.want)
 		}
 	}
 }

@@ -215,3 +215,13 @@ func ForeignTarget(name string) bool {
 	}
 	return false
 }
+
+// ForeignMatch says that the name is a match of xtables-addons or another well-known addition, which no release of iptables contains.
+func ForeignMatch(name string) bool {
+	switch name {
+	case "account", "asn", "condition", "coova", "dhcpmac", "fuzzy", "geoip", "gradm", "iface", "ipp2p", "layer7", "length2", "lscan",
+		"ndpi", "pknock", "psd", "quota2", "ruid", "web", "weburl":
+		return true
+	}
+	return false
+}

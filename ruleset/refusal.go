@@ -3,6 +3,7 @@ package ruleset
 import (
 	"cmp"
 	"slices"
+	"strings"
 
 	"github.com/dfwlint/dfwlint/parser"
 )
@@ -14,6 +15,8 @@ type Refusal struct {
 	Backend parser.Backend
 	// Live says that the place is in a save of a running kernel, which therefore has taken it.
 	Live bool
+	// Foreign is a match or target that is no part of iptables, as written: "-m geoip", "-j TARPIT". A host that has the extension takes it.
+	Foreign string
 }
 
 // Refusals lists the places of a file that iptables-restore would refuse, in order of position: the errors of the
@@ -55,8 +58,12 @@ func Refusals(f *parser.File, sets []*Ruleset) []Refusal {
 		if known[u.Pos] {
 			continue
 		}
-		out = append(out, Refusal{Error: &parser.Error{Pos: u.Pos, Span: spanAt(f, u.Pos), Code: "restore-would-fail",
-			Msg: "iptables does not know " + u.Name, Hint: "it is no part of iptables; a host without that extension refuses it"}, Live: live})
+		r := Refusal{Error: &parser.Error{Pos: u.Pos, Span: spanAt(f, u.Pos), Code: "restore-would-fail",
+			Msg: "iptables does not know " + u.Name, Hint: "it is no part of iptables; a host without that extension refuses it"}, Live: live}
+		if strings.HasPrefix(u.Name, "-m ") || strings.HasPrefix(u.Name, "-j ") {
+			r.Foreign = u.Name
+		}
+		out = append(out, r)
 	}
 	slices.SortStableFunc(out, func(a, b Refusal) int {
 		return cmp.Or(cmp.Compare(a.Pos.Line, b.Pos.Line), cmp.Compare(a.Pos.Col, b.Pos.Col))

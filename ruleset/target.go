@@ -161,8 +161,8 @@ type Log struct {
 	Prefix string
 }
 
-// Side is a target that lets the packet go on to the next rule and writes no field that rules read: TRACE, TCPMSS,
-// CHECKSUM, CLASSIFY, SET, TEE, AUDIT and their like.
+// Side is a target that lets the packet go on to the next rule and writes nothing that has a model: TRACE, TCPMSS,
+// CHECKSUM, CLASSIFY, TEE, AUDIT and their like.
 type Side struct {
 	AtTarget
 	Name  string
