@@ -159,11 +159,13 @@ func (in *inference) rule(table string, c *ruleset.Chain, r *ruleset.Rule) {
 			e.addLocal(dst.Prefix.Addr(), "a port is published on it at "+from, false)
 		}
 	case *ruleset.Drop:
-		// internal networks: ! -s SUBNET -o BR, ! -d SUBNET -i BR.
-		if plain(src, true) && exact(out, false) && in.bridgeLike(out.Pattern.Name) && in.behind(src.Prefix, out.Pattern.Name) {
+		// Internal networks: ! -s SUBNET -o BR, ! -d SUBNET -i BR. Elsewhere than in Docker's chains the same words say whom a person
+		// allows to come in or out by the bridge.
+		isolating := strings.HasPrefix(c.Name, "DOCKER-ISOLATION") || c.Name == "DOCKER-INTERNAL"
+		if isolating && plain(src, true) && exact(out, false) && in.bridgeLike(out.Pattern.Name) && in.behind(src.Prefix, out.Pattern.Name) {
 			e.addSubnet(src.Prefix, out.Pattern.Name, from, false)
 		}
-		if plain(dst, true) && exact(iin, false) && in.bridgeLike(iin.Pattern.Name) && in.behind(dst.Prefix, iin.Pattern.Name) {
+		if isolating && plain(dst, true) && exact(iin, false) && in.bridgeLike(iin.Pattern.Name) && in.behind(dst.Prefix, iin.Pattern.Name) {
 			e.addSubnet(dst.Prefix, iin.Pattern.Name, from, false)
 		}
 		// raw: -d CONTAINER ! -i BR.
