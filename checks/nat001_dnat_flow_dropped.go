@@ -219,7 +219,8 @@ func (p *Pass) helpForward(v *View, g *Finding, f *forward, end *packet.Packet) 
 		return
 	}
 	out := ""
-	if end.Out != "" {
+	if end.Out != "" && (v.Net.Env.IsInside(end.Out) || v.Net.Env.Routed()) {
+		// Otherwise the interface is a guess.
 		out = " -o " + end.Out
 	}
 	spec := fmt.Sprintf("-d %s%s -p %s -m %s --dport %d -m conntrack --ctstate NEW -j ACCEPT", hostPrefix(end.Dst), out, packet.ProtoName(end.Proto), packet.ProtoName(end.Proto), end.DPort)

@@ -155,6 +155,9 @@ func (in *inference) rule(table string, c *ruleset.Chain, r *ruleset.Rule) {
 		if exact(iin, true) && tg.From.IsValid() && tg.From == tg.To && in.bridgeLike(iin.Pattern.Name) && in.behind(single(tg.From), iin.Pattern.Name) {
 			e.addHost(tg.From, iin.Pattern.Name, from)
 		}
+		if tg.From.IsValid() && tg.From == tg.To {
+			e.addElsewhere(tg.From, "DNAT at "+from+" sends packets on to it")
+		}
 		if table == "nat" && plain(dst, false) && dst.Prefix.IsSingleIP() {
 			e.addLocal(dst.Prefix.Addr(), "a port is published on it at "+from, false)
 		}
@@ -266,6 +269,16 @@ func (e *Env) addLocal(a netip.Addr, why string, known bool) {
 	}
 	e.local[a] = why
 	e.Locals = append(e.Locals, Local{Addr: a, From: why, Known: known})
+}
+
+// maxElsewhere bounds the targets of DNAT that are told apart from the host's own addresses.
+const maxElsewhere = 256
+
+// addElsewhere notes an address to which packets are sent on: whoever means the host itself writes REDIRECT.
+func (e *Env) addElsewhere(a netip.Addr, why string) {
+	if a.Is6() == e.V6() && !a.IsLoopback() && !a.IsUnspecified() && !a.IsMulticast() && !e.Addressed() && len(e.elsewhere) < maxElsewhere {
+		e.elsewhere[a] = why
+	}
 }
 
 func (e *Env) addSubnet(p netip.Prefix, iface, from string, known bool) {
