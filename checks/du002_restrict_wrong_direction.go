@@ -233,6 +233,17 @@ func (v *View) foreignSource(r *ruleset.Rule, networks []netip.Prefix) (what str
 				continue
 			}
 			named, negated = v.Space().AddrRange(packet.FieldSrc, m.From, m.To), m.Not
+		case *ruleset.Set:
+			if len(m.Dirs) != 1 || m.Dirs[0] != ruleset.Src {
+				continue
+			}
+			spared, known := v.sparedBySet(r, packet.FieldSrc)
+			if !known {
+				continue
+			}
+			if named, negated = spared, m.Not; !negated {
+				named = spared.Complement()
+			}
 		default:
 			continue
 		}

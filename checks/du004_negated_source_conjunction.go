@@ -152,7 +152,7 @@ func (v *View) exclusion(r *ruleset.Rule) (x exclusion, rest string, ok bool) {
 		case *ruleset.Set:
 			if m.Not && len(m.Dirs) == 1 {
 				side = ends(m.Dirs[0])
-				x.known = false
+				x.spared, x.known = v.sparedBySet(r, fieldOf(m.Dirs[0]))
 			}
 		}
 		if side == "" {
@@ -177,6 +177,17 @@ func (v *View) exclusion(r *ruleset.Rule) (x exclusion, rest string, ok bool) {
 	x.rest = strings.Join(plain, " ")
 	slices.Sort(others)
 	return x, strings.Join(others, "\n"), true
+}
+
+// sparedBySet is what a rule with a negated ipset spares, where the contents of all its sets are known: every address that it does not match.
+func (v *View) sparedBySet(r *ruleset.Rule, f packet.Field) (packet.Set, bool) {
+	all := v.Symbolic().Matching(r)
+	for _, key := range all.OpaqueVars() {
+		if strings.HasPrefix(key, "ipset ") {
+			return v.Space().None(), false
+		}
+	}
+	return possible(all).Keep(f).Complement(), true
 }
 
 func ends(d ruleset.Dir) string { return [...]string{"source", "destination", "either"}[d] }

@@ -29,8 +29,12 @@ func eitherWay(r *ruleset.Rule) bool {
 	ports := false
 	for _, m := range r.Matches {
 		switch m := m.(type) {
-		case *ruleset.Iface, *ruleset.CTPort, *ruleset.CTAddr, *ruleset.AddrType, *ruleset.Mark, *ruleset.Physdev, *ruleset.Opaque, *ruleset.Set:
+		case *ruleset.Iface, *ruleset.CTPort, *ruleset.CTAddr, *ruleset.AddrType, *ruleset.Mark, *ruleset.Physdev, *ruleset.Opaque:
 			return false
+		case *ruleset.Set:
+			if !m.Not || len(m.Dirs) != 1 || m.Dirs[0] != ruleset.Src {
+				return false
+			}
 		case *ruleset.Addr:
 			if m.Dir == ruleset.Dst || !m.Not {
 				return false
@@ -105,6 +109,10 @@ func (p *Pass) hitsEgress(v *View, r *ruleset.Rule) {
 	f := p.At(r, "The %s of %s has no -i, so it also stops containers that open connections themselves, to %s say.", TargetName(r), Place(r), where)
 	f.Proof = proof
 	f.Subjects = append(f.Subjects, denySubjects(r)...)
+	if negatedSet(r) && certain(out).IsEmpty() {
+		f.Possible = true
+		f.Assumptions = append(f.Assumptions, "the containers' own networks are not in the set")
+	}
 	f.Detail = "What containers of one network send to each other passes the rule as well, where bridge-nf-call-iptables is on."
 	iface, known := v.Outside()
 	f.Help.Text = "Name the interface on which clients come in with -i."
