@@ -16,7 +16,7 @@ func du002() *Check {
 	return &Check{
 		ID: "DU002", Name: "restrict-wrong-direction", Severity: High, Precision: HighPrecision, Score: "7.5",
 		Tags: []string{"security", "docker", "allow-list", "external/cwe/cwe-284"}, Since: "0.1.0",
-		Absorbs: []string{"DU005", "DU006", "NAT001"}, Run: runDU002,
+		Absorbs: []string{"DU005", "DU006", "NAT001"}, Run: func(p *Pass) { p.assuming(runDU002) },
 	}
 }
 

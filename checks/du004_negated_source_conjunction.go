@@ -15,7 +15,7 @@ func du004() *Check {
 	return &Check{
 		ID: "DU004", Name: "negated-source-conjunction", Severity: High, Precision: HighPrecision, Score: "7.1",
 		Tags: []string{"security", "docker", "allow-list"}, Since: "0.1.0",
-		Absorbs: []string{"ORD002", "ORD001"}, Run: runDU004,
+		Absorbs: []string{"ORD002", "ORD001"}, Run: func(p *Pass) { p.assuming(runDU004) },
 	}
 }
 

@@ -14,7 +14,7 @@ func du005() *Check {
 	return &Check{
 		ID: "DU005", Name: "drop-kills-replies", Severity: High, Precision: VeryHighPrecision,
 		Tags: []string{"docker", "conntrack", "availability"}, Since: "0.1.0",
-		Absorbs: []string{"NAT001", "ST003"}, Run: runDU005,
+		Absorbs: []string{"NAT001", "ST003"}, Run: func(p *Pass) { p.assuming(runDU005) },
 	}
 }
 
