@@ -54,9 +54,7 @@ func runCTX4(p *Pass) {
 // sameBridge is the interface that a dropping rule names as the way in and out; empty for any other rule, and for one that is
 // evidently about packets that the host forwards.
 func sameBridge(r *ruleset.Rule) string {
-	switch r.Target.(type) {
-	case *ruleset.Drop, *ruleset.Reject:
-	default:
+	if !deniesAll(r) {
 		return ""
 	}
 	var in, out string
@@ -70,6 +68,10 @@ func sameBridge(r *ruleset.Rule) string {
 				in = m.Pattern.Name
 			} else {
 				out = m.Pattern.Name
+			}
+		case *ruleset.CTState:
+			if m.States&ruleset.StateNew == 0 || m.Not {
+				return ""
 			}
 		case *ruleset.Addr, *ruleset.Proto, *ruleset.Ports, *ruleset.TCPFlags, *ruleset.ICMP, *ruleset.IPRange, *ruleset.Comment, *ruleset.Always:
 		default:

@@ -104,39 +104,3 @@ func (p *Pass) helpCutOff(rs *ruleset.Ruleset, f *Finding) {
 	f.Help.Commands = []string{"systemctl restart docker"}
 	p.Report(f)
 }
-
-// isolationUnhooked reports that nothing leads to the chain by which Docker keeps its networks apart, with a packet from one of them to another.
-func (p *Pass) isolationUnhooked(v *View, rs *ruleset.Ruleset) {
-	for _, name := range []string{"DOCKER-ISOLATION-STAGE-1", "DOCKER-ISOLATION"} {
-		c := rs.Chain("filter", name)
-		if c == nil || forwards(c) || !slices.ContainsFunc(c.Rules, func(r *ruleset.Rule) bool { return classOf(r) != returns }) {
-			continue
-		}
-		for _, from := range p.Docker.Bridges {
-			for _, to := range p.Docker.Bridges {
-				src, ok := v.containerOn(from)
-				dst, also := v.containerOn(to)
-				if from == to || !ok || !also || from.Internal || to.Internal || from.Stale || to.Stale || !hookedFor(rs, to) {
-					continue
-				}
-				port := uint16(80)
-				if len(to.Published) > 0 && to.Published[0].ContainerIP == dst {
-					port = to.Published[0].ContainerPort
-				}
-				proof := v.ProvePacket(packet.Packet{In: from.Name, Src: src, Dst: dst, Proto: packet.TCP, SPort: 40000, DPort: port, TCPFlags: packet.FlagSYN, TTL: 64, Length: 60},
-					"a connection from one network to another", Forwards())
-				if proof == nil {
-					continue
-				}
-				f := p.AtChain(c, "Nothing in FORWARD leads to %s any more, so that containers on %s reach those on %s.", name, from.Name, to.Name)
-				f.Identity = "isolation"
-				f.Proof = proof
-				f.Detail = "Docker keeps its networks apart in this chain. A reload of firewalld lost the jump to it in releases before 28.3.3 (CVE-2025-54388)."
-				f.Help.Text = "Restart Docker, which writes its chains and jumps anew."
-				f.Help.Commands = []string{"systemctl restart docker"}
-				p.Report(f)
-				return
-			}
-		}
-	}
-}

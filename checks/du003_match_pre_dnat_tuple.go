@@ -45,7 +45,10 @@ func (p *Pass) beforeDNAT(v *View, c *ruleset.Chain) {
 			continue
 		}
 		a, ok := v.aim(r)
-		if !ok {
+		if !ok || a.spares() {
+			if ok {
+				p.sparedPort(v, r, a)
+			}
 			continue
 		}
 		if a.host {
@@ -92,7 +95,7 @@ func (v *View) aim(r *ruleset.Rule) (a *aim, ok bool) {
 			}
 			a.proto = m.Proto
 		case *ruleset.Ports:
-			if m.Dir != ruleset.Dst || m.Not {
+			if m.Dir == ruleset.Src {
 				return nil, false
 			}
 			a.ports = m
@@ -138,6 +141,9 @@ func (v *View) aim(r *ruleset.Rule) (a *aim, ok bool) {
 	}
 	return a, a.host
 }
+
+// spares says whether the rule asks for all ports but some.
+func (a *aim) spares() bool { return a.ports != nil && a.ports.Not }
 
 // only says whether the rule asks for that single port.
 func (a *aim) only(port uint16) bool {
@@ -203,6 +209,43 @@ func (p *Pass) hostPort(v *View, r *ruleset.Rule, a *aim, mistaken, right []*for
 		f.Detail = "No published container uses the port that it asks for."
 	}
 	v.helpOriginal(f, r, mistaken, len(right) > 0)
+	p.Report(f)
+}
+
+// sparedPort reports a deny that spares a host's port, but stops the packets for it all the same: behind DNAT they have the container's.
+func (p *Pass) sparedPort(v *View, r *ruleset.Rule, a *aim) {
+	if !deniesAll(r) {
+		return
+	}
+	var stopped []*forward
+	for _, f := range v.publications() {
+		if f.pub != nil && f.pub.Proto == a.proto && a.names(f.pub.HostPort.Lo) && !a.has(f.pub.ContainerPort) {
+			stopped = append(stopped, f)
+		}
+	}
+	if len(stopped) == 0 {
+		return
+	}
+	first := stopped[0]
+	v.fill(first)
+	proof := v.Prove(certainly(first.asked.Minus(first.open)), fmt.Sprintf("a connection from outside to port %s", PortName(first.pub)), Every(Matched(first.rule), DeniedBy(r)))
+	if proof == nil || v.Undecided() {
+		return
+	}
+	f := p.At(r, "The %s of %s spares port %d, but stops %s all the same: behind DNAT the packet goes to %s.", TargetName(r), Place(r), first.pub.HostPort.Lo, portsPhrase(stopped), Endpoint(first.pub.ContainerIP, first.pub.ContainerPort))
+	p.preDNAT(v, f, r, a, stopped, proof)
+	f.Help.Text = "Let pass by the port that the connection was opened to, which conntrack remembers: --ctorigdstport with --ctdir ORIGINAL."
+	if !r.Chain.Builtin {
+		f.Help.Fix = UnsafeFix
+		for i, port := range hostPorts(stopped) {
+			spec := original(r, netip.Addr{}, &port)
+			for _, w := range []string{" -j ", " -g "} {
+				spec, _, _ = strings.Cut(spec, w)
+			}
+			spec = strings.Replace(spec, "-m conntrack --ctorig", "-m conntrack --ctstate DNAT --ctorig", 1)
+			f.Help.Commands = append(f.Help.Commands, v.Insert(r.Chain, r.Index+i, spec+" -j RETURN"))
+		}
+	}
 	p.Report(f)
 }
 
@@ -326,6 +369,15 @@ func hostPorts(ports []*forward) []uint16 {
 	return out
 }
 
+// portOption says whether a word is an option for destination ports.
+func portOption(w string) bool {
+	switch w {
+	case "--dport", "--dports", "--destination-port", "--destination-ports", "--port", "--ports":
+		return true
+	}
+	return false
+}
+
 // original rewrites a rule so that it asks for the destination before DNAT: of the address if it is valid, and of the port if it is not nil.
 func original(r *ruleset.Rule, addr netip.Addr, port *uint16) string {
 	words := strings.Fields(Spec(r))
@@ -333,8 +385,9 @@ func original(r *ruleset.Rule, addr netip.Addr, port *uint16) string {
 	for i := 0; i < len(words); i++ {
 		w := words[i]
 		switch {
-		case w == "--dport" || w == "--dports" || w == "--destination-port" || w == "--destination-ports":
+		case portOption(w):
 			i++
+		case w == "!" && i+1 < len(words) && portOption(words[i+1]):
 		case w == "-m" && i+1 < len(words) && words[i+1] == "multiport":
 			i++
 		case addr.IsValid() && (w == "-d" || w == "--destination" || w == "--dst"):

@@ -15,7 +15,7 @@ func du004() *Check {
 	return &Check{
 		ID: "DU004", Name: "negated-source-conjunction", Severity: High, Precision: HighPrecision, Score: "7.1",
 		Tags: []string{"security", "docker", "allow-list"}, Since: "0.1.0",
-		Absorbs: []string{"ORD002", "ORD001"}, Run: runDU004,
+		Absorbs: []string{"ORD002", "ORD001"}, Run: func(p *Pass) { p.assuming(runDU004) },
 	}
 }
 
@@ -25,9 +25,13 @@ type exclusion struct {
 	// spared are the packets with the address that the rule spares; nil text means that the contents are not known.
 	spared packet.Set
 	known  bool
-	what   string // the negated condition as written
+	side   string // which end the negated condition is about
+	what   string // that condition as written
 	option string // the same without the negation
 	rest   string // the other conditions as written
+	module string // "-m iprange" or the like, where the negated condition needs it
+	// others are the packets that fit the other conditions, whatever their address.
+	others packet.Set
 }
 
 func runDU004(p *Pass) {
@@ -42,12 +46,13 @@ func runDU004(p *Pass) {
 	}
 }
 
-// exclusionsOf looks at the rules of one chain that are alike but for the negated condition.
+// exclusionsOf looks at the rules of one chain that drop but for some addresses: first at those that are alike but for the negated condition, then
+// at those that are about common packets in other words.
 func (p *Pass) exclusionsOf(v *View, c *ruleset.Chain) {
 	alike := map[string][]exclusion{}
 	var keys []string
 	for _, r := range c.Rules {
-		if classOf(r) != denies || !p.IsUser(r) {
+		if !deniesAll(r) || !p.IsUser(r) {
 			continue
 		}
 		x, rest, ok := v.exclusion(r)
@@ -59,11 +64,67 @@ func (p *Pass) exclusionsOf(v *View, c *ruleset.Chain) {
 		}
 		alike[rest] = append(alike[rest], x)
 	}
+	var others []exclusion
 	for _, k := range keys {
 		if xs := disjoint(alike[k]); len(xs) > 1 {
 			p.reportExclusions(v, xs)
+			continue
+		}
+		if len(others) < fewExclusions {
+			others = append(others, alike[k]...)
 		}
 	}
+	for _, xs := range v.overlapping(others) {
+		p.reportExclusions(v, xs)
+	}
+}
+
+// fewExclusions bounds the rules of a chain that are held against each other.
+const fewExclusions = 64
+
+// overlapping groups exclusions that are about common packets, in different words, and spare nobody in common with the first of the group.
+// Those for fewer packets come first.
+func (v *View) overlapping(xs []exclusion) [][]exclusion {
+	if len(xs) < 2 {
+		return nil
+	}
+	for i := range xs {
+		f := packet.FieldSrc
+		if xs[i].side == ends(ruleset.Dst) {
+			f = packet.FieldDst
+		}
+		xs[i].others = v.Symbolic().Matching(xs[i].rule).Forget(f)
+	}
+	var out [][]exclusion
+	used := make([]bool, len(xs))
+	for i, x := range xs {
+		if used[i] || !x.known || x.spared.IsEmpty() || len(x.others.OpaqueVars()) > 0 {
+			continue
+		}
+		group, shared := []exclusion{x}, x.others
+		for j := i + 1; j < len(xs); j++ {
+			y := xs[j]
+			if used[j] || y.side != x.side || !y.known || y.spared.IsEmpty() || len(y.others.OpaqueVars()) > 0 || x.spared.Overlaps(y.spared) || !shared.Overlaps(y.others) {
+				continue
+			}
+			group, shared, used[j] = append(group, y), shared.Intersect(y.others), true
+		}
+		if len(group) > 1 {
+			slices.SortStableFunc(group, func(a, b exclusion) int {
+				switch {
+				case a.others == b.others:
+					return 0
+				case a.others.Within(b.others):
+					return -1
+				case b.others.Within(a.others):
+					return 1
+				}
+				return 0
+			})
+			out = append(out, group)
+		}
+	}
+	return out
 }
 
 // exclusion takes a rule apart: its only negated address condition, and a key of all the rest.
@@ -91,7 +152,7 @@ func (v *View) exclusion(r *ruleset.Rule) (x exclusion, rest string, ok bool) {
 		case *ruleset.Set:
 			if m.Not && len(m.Dirs) == 1 {
 				side = ends(m.Dirs[0])
-				x.known = false
+				x.spared, x.known = v.sparedBySet(r, fieldOf(m.Dirs[0]))
 			}
 		}
 		if side == "" {
@@ -100,8 +161,14 @@ func (v *View) exclusion(r *ruleset.Rule) (x exclusion, rest string, ok bool) {
 			continue
 		}
 		n++
-		x.what = text
+		x.side, x.what = side, text
 		x.option = strings.Join(strings.Fields(strings.Replace(text, "!", "", 1)), " ")
+		switch m.(type) {
+		case *ruleset.IPRange:
+			x.module = "-m iprange"
+		case *ruleset.Set:
+			x.module = "-m set"
+		}
 		others = append(others, "not "+side)
 	}
 	if n != 1 {
@@ -110,6 +177,17 @@ func (v *View) exclusion(r *ruleset.Rule) (x exclusion, rest string, ok bool) {
 	x.rest = strings.Join(plain, " ")
 	slices.Sort(others)
 	return x, strings.Join(others, "\n"), true
+}
+
+// sparedBySet is what a rule with a negated ipset spares, where the contents of all its sets are known: every address that it does not match.
+func (v *View) sparedBySet(r *ruleset.Rule, f packet.Field) (packet.Set, bool) {
+	all := v.Symbolic().Matching(r)
+	for _, key := range all.OpaqueVars() {
+		if strings.HasPrefix(key, "ipset ") {
+			return v.Space().None(), false
+		}
+	}
+	return possible(all).Keep(f).Complement(), true
 }
 
 func ends(d ruleset.Dir) string { return [...]string{"source", "destination", "either"}[d] }
@@ -121,15 +199,13 @@ func fieldOf(d ruleset.Dir) packet.Field {
 	return packet.FieldSrc
 }
 
-// disjoint keeps those exclusions that spare nobody in common with any other: nested ones are only redundant.
+// disjoint keeps those exclusions that spare nobody in common with some other: nested ones alone are only redundant.
 func disjoint(xs []exclusion) []exclusion {
 	var out []exclusion
 	for i, x := range xs {
-		apart := x.known && !x.spared.IsEmpty()
-		for j, y := range xs {
-			apart = apart && (i == j || y.known && !x.spared.Overlaps(y.spared))
-		}
-		if apart {
+		if x.known && !x.spared.IsEmpty() && slices.ContainsFunc(xs, func(y exclusion) bool {
+			return y.rule != xs[i].rule && y.known && !y.spared.IsEmpty() && !x.spared.Overlaps(y.spared)
+		}) {
 			out = append(out, x)
 		}
 	}
@@ -157,42 +233,127 @@ func (p *Pass) reportExclusions(v *View, xs []exclusion) {
 	for _, flow := range flows {
 		for _, x := range xs[1:] {
 			if proof == nil {
-				proof = v.Prove(flow.Hits(x.rule).Intersect(first.spared), title, Every(DecidedBy(x.rule), Ends(netfilter.Drop, netfilter.Reject)))
+				proof = v.Prove(flow.Hits(x.rule).Intersect(first.spared), title, DeniedBy(x.rule), common(xs)...)
+			}
+		}
+	}
+	if proof == nil {
+		// Those whom the first rule spares may fall to an earlier one.
+		for _, flow := range flows {
+			for _, x := range xs[:len(xs)-1] {
+				if proof == nil {
+					proof = v.Prove(flow.Hits(x.rule).Intersect(last.spared), fmt.Sprintf("a packet of those whom %s means to let in", Place(last.rule)), DeniedBy(x.rule), common(xs)...)
+				}
 			}
 		}
 	}
 	if proof == nil {
 		return
 	}
-	var spared, options []string
+	var spared []string
 	for _, x := range xs {
 		spared = append(spared, "\""+x.option+"\"")
-		options = append(options, x.option)
 	}
-	r := last.rule
 	whom := ""
-	if rest := last.rest; rest != "" {
-		whom = " of what matches \"" + rest + "\""
+	switch {
+	case first.rest == last.rest && first.rest != "":
+		whom = " of what matches \"" + first.rest + "\""
+	case first.rest != last.rest && first.others.Space() != nil && first.others.Within(last.others):
+		whom = " of what matches \"" + first.rest + "\""
+	case first.rest != last.rest:
+		whom = " of what all of them match"
 	}
-	f := p.At(r, "These %d rules let nothing pass%s: whoever fits one of %s is stopped by the rule for another.", len(xs), whom, List(firstFew(spared, 4)))
+	at := xs[0].rule
+	for _, x := range xs {
+		if x.rule.Index > at.Index {
+			at = x.rule
+		}
+	}
+	f := p.At(at, "These %d rules let nothing pass%s: whoever fits one of %s is stopped by the rule for another.", len(xs), whom, List(firstFew(spared, 4)))
 	f.Proof = proof
-	for _, x := range xs[:len(xs)-1] {
-		f.Related = append(f.Related, p.See(x.rule, "drops everybody else, the others' addresses too"))
+	for _, x := range xs {
 		f.Subjects = append(f.Subjects, RuleSubject(x.rule))
+		if x.rule != at {
+			f.Related = append(f.Related, p.See(x.rule, "drops everybody else, the others' addresses too"))
+		}
 	}
 	f.Detail = "A packet has to survive every rule, so two negated conditions mean \"drop unless both hold\", and no address is in both."
+	v.helpExclusions(f, xs)
+	p.Report(f)
+}
+
+// common are the packets that all of the rules are about, where that is told.
+func common(xs []exclusion) []packet.Set {
+	set := xs[0].others
+	if set.Space() == nil {
+		return nil
+	}
+	for _, x := range xs[1:] {
+		set = set.Intersect(x.others)
+	}
+	return []packet.Set{set}
+}
+
+// helpExclusions tells how to let in whom each of the rules spares: they return first, then one rule drops the rest.
+func (v *View) helpExclusions(f *Finding, xs []exclusion) {
 	f.Help.Fix = UnsafeFix
 	f.Help.Text = "Return the wanted addresses first and drop the rest with one rule, or use one negated ipset or address range."
-	rest := strings.Join(strings.Fields(strings.Replace(Spec(r), last.what, "", 1)), " ")
+	c, at := xs[0].rule.Chain, xs[0].rule.Index
 	for _, x := range xs {
 		f.Help.Commands = append(f.Help.Commands, v.Delete(x.rule))
+		at = min(at, x.rule.Index)
 	}
-	at := xs[0].rule.Index
-	match := strings.TrimSpace(rest[:strings.LastIndex(" "+rest, " -j ")])
-	for _, o := range options {
-		f.Help.Commands = append(f.Help.Commands, v.Insert(r.Chain, at, strings.TrimSpace(o+" "+match)+" -j RETURN"))
+	for i, x := range xs {
+		spec := strings.Replace(Spec(x.rule), x.what, "", 1)
+		option := x.option
+		if x.module != "" {
+			spec = strings.Replace(spec, x.module, "", 1)
+			if !strings.HasPrefix(option, "-m") {
+				option = x.module + " " + option
+			}
+		}
+		rest := strings.Join(strings.Fields(spec), " ")
+		closes := i == len(xs)-1 || !sameOthers(x, xs[i+1])
+		match, target := rest, ""
+		for _, w := range []string{" -j ", " -g "} {
+			if k := strings.LastIndex(" "+rest, w); k >= 0 {
+				match, target = strings.TrimSpace(rest[:k]), rest[k:]
+			}
+		}
+		if c.Builtin {
+			// RETURN would end a built-in chain by its policy, so the list gets a chain of its own.
+			name := listChain(v.rulesOf(c), c.Table.Name)
+			if i == 0 {
+				f.Help.Commands = append(f.Help.Commands, v.on(c)+" -N "+name)
+			}
+			f.Help.Commands = append(f.Help.Commands, fmt.Sprintf("%s -A %s %s -j RETURN", v.on(c), name, strings.TrimSpace(option+" "+match)))
+			if closes {
+				f.Help.Commands = append(f.Help.Commands, fmt.Sprintf("%s -A %s %s", v.on(c), name, strings.TrimSpace(rest)))
+			}
+			if i == len(xs)-1 {
+				f.Help.Commands = append(f.Help.Commands, v.Insert(c, at, "-j "+name))
+			}
+			continue
+		}
+		f.Help.Commands = append(f.Help.Commands, v.Insert(c, at, strings.TrimSpace(option+" "+match)+" -j RETURN"))
 		at++
+		if closes {
+			f.Help.Commands = append(f.Help.Commands, v.Insert(c, at, strings.TrimSpace(match+" "+target)))
+			at++
+		}
 	}
-	f.Help.Commands = append(f.Help.Commands, v.Insert(r.Chain, at, rest))
-	p.Report(f)
+}
+
+// sameOthers says whether two of the rules are about the same packets but for the address.
+func sameOthers(x, y exclusion) bool {
+	return x.rest == y.rest || x.others.Space() != nil && x.others == y.others
+}
+
+// listChain is a name for a new chain that a table does not have yet.
+func listChain(rs *ruleset.Ruleset, table string) string {
+	name := "ALLOWED"
+	for i := 2; rs.Chain(table, name) != nil; i++ {
+		name = fmt.Sprintf("ALLOWED%d", i)
+	}
+	return name
 }

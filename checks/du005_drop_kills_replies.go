@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/dfwlint/dfwlint/docker"
 	"github.com/dfwlint/dfwlint/packet"
@@ -13,14 +14,18 @@ func du005() *Check {
 	return &Check{
 		ID: "DU005", Name: "drop-kills-replies", Severity: High, Precision: VeryHighPrecision,
 		Tags: []string{"docker", "conntrack", "availability"}, Since: "0.1.0",
-		Absorbs: []string{"NAT001", "ST003"}, Run: runDU005,
+		Absorbs: []string{"NAT001", "ST003"}, Run: func(p *Pass) { p.assuming(runDU005) },
 	}
 }
 
 func runDU005(p *Pass) {
 	for _, v := range p.Views {
 		for _, r := range p.UserRules(v) {
-			if classOf(r) != denies || !forwards(r.Chain) {
+			if classOf(r) != denies {
+				continue
+			}
+			if !forwards(r.Chain) {
+				p.killsArriving(v, r)
 				continue
 			}
 			if !p.killsEgress(v, r) {
@@ -79,13 +84,71 @@ func (p *Pass) killsEgress(v *View, r *ruleset.Rule) bool {
 	}
 	f := p.At(r, "The %s of %s also takes the answers to what containers ask: %s to %s does not arrive.", TargetName(r), Place(r), what, request.Src)
 	f.Proof = proof
+	if !hits.Overlaps(v.commonServices()) && share(hits, packet.FieldSPort) < 0.01 {
+		// Only what is on an unusual port is lost.
+		f.Severity = Low
+	}
 	if possible {
 		f.Possible = true
-		f.Assumptions = append(f.Assumptions, "not everything that containers talk to is in the set")
+		f.Assumptions = append(f.Assumptions, "not everything that containers talk to is among the sources that the rule spares")
 	}
 	p.helpReplies(v, f, r)
 	p.Report(f)
 	return true
+}
+
+// killsArriving reports a rule of raw or mangle PREROUTING that drops whatever answers come to the host for containers, before conntrack has
+// told whose they are.
+func (p *Pass) killsArriving(v *View, r *ruleset.Rule) {
+	if !slices.Equal(Hooks(r.Chain), []string{"PREROUTING"}) || len(p.Docker.Bridges) == 0 {
+		return
+	}
+	sp := v.Space()
+	leaving := sp.None()
+	for _, part := range v.egressOutside().Forwarded {
+		leaving = leaving.Union(part.Set.Intersect(v.Symbolic().ByOutside()))
+	}
+	// An address that no rule names stands for all that containers may talk to.
+	to := sp.Addr(packet.FieldDst, v.stranger()).Intersect(sp.Range(packet.FieldSPort, 32768, 60999))
+	dns := sp.Value(packet.FieldProto, packet.UDP).Intersect(sp.Value(packet.FieldDPort, 53))
+	web := sp.Value(packet.FieldProto, packet.TCP).Intersect(sp.Value(packet.FieldDPort, 443))
+	var proof *Proof
+	var server, client string
+	for _, kind := range []packet.Set{dns, web} {
+		m, ok := certain(leaving.Intersect(kind).Intersect(to)).Pick(&packet.Prefs{})
+		if !ok {
+			return
+		}
+		request := Received(m)
+		server, client = Endpoint(request.Dst, request.DPort), request.Src.String()
+		if proof = v.ProveReply(request, "the answer of "+server+" to a container", DecidedBy(r)); proof == nil {
+			return
+		}
+	}
+	if v.Undecided() {
+		return
+	}
+	f := p.At(r, "The %s of %s also takes the answers to what containers ask: the answer of %s to %s does not arrive.", TargetName(r), Place(r), server, client)
+	f.Proof = proof
+	f.Help.Text = "Let answers pass before anything else."
+	if r.Chain.Table.Name == "raw" {
+		f.Help.Text = "The table raw comes before conntrack, so that no rule there can tell an answer. Restrict who may open connections in DOCKER-USER and INPUT, where --ctstate NEW can be asked for."
+	} else {
+		f.Help.Commands, f.Help.Fix = []string{v.Insert(r.Chain, 1, "-m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT")}, SafeFix
+		if !r.Chain.Builtin {
+			f.Help.Commands = []string{v.Insert(r.Chain, 1, ReturnReplies)}
+		}
+	}
+	p.Report(f)
+}
+
+// commonServices are answers of servers that most containers talk to: names, the web, mail, time, ssh and packages.
+func (v *View) commonServices() packet.Set {
+	set := v.Space().None()
+	for _, port := range []uint64{22, 25, 53, 80, 123, 143, 443, 465, 587, 853, 993, 8080, 8443} {
+		set = set.Union(v.Space().Value(packet.FieldSPort, port))
+	}
+	return set
 }
 
 // killsPublished reports a rule that drops the answers of published containers to clients who were let in.
@@ -171,11 +234,18 @@ func opener(answer packet.Packet) packet.Packet {
 	return p
 }
 
-// negatedSet says whether a rule spares the sources that are in an ipset.
+// negatedSet says whether a rule spares the sources that are in an ipset or a country.
 func negatedSet(r *ruleset.Rule) bool {
 	for _, m := range r.Matches {
-		if s, ok := m.(*ruleset.Set); ok && s.Not {
-			return true
+		switch m := m.(type) {
+		case *ruleset.Set:
+			if m.Not {
+				return true
+			}
+		case *ruleset.Opaque:
+			if m.Module == "geoip" && slices.Contains(m.Words, "!") {
+				return true
+			}
 		}
 	}
 	return false

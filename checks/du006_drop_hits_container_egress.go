@@ -1,7 +1,6 @@
 package checks
 
 import (
-	"github.com/dfwlint/dfwlint/netfilter"
 	"github.com/dfwlint/dfwlint/packet"
 	"github.com/dfwlint/dfwlint/ruleset"
 )
@@ -17,7 +16,7 @@ func du006() *Check {
 func runDU006(p *Pass) {
 	for _, v := range p.Views {
 		for _, r := range p.UserRules(v) {
-			if classOf(r) == denies && forwards(r.Chain) && eitherWay(r) {
+			if deniesAll(r) && forwards(r.Chain) && (eitherWay(r) || p.closesList(v, r)) {
 				p.hitsEgress(v, r)
 			}
 		}
@@ -30,8 +29,12 @@ func eitherWay(r *ruleset.Rule) bool {
 	ports := false
 	for _, m := range r.Matches {
 		switch m := m.(type) {
-		case *ruleset.Iface, *ruleset.CTPort, *ruleset.CTAddr, *ruleset.AddrType, *ruleset.Mark, *ruleset.Physdev, *ruleset.Opaque, *ruleset.Set:
+		case *ruleset.Iface, *ruleset.CTPort, *ruleset.CTAddr, *ruleset.AddrType, *ruleset.Mark, *ruleset.Physdev, *ruleset.Opaque:
 			return false
+		case *ruleset.Set:
+			if !m.Not || len(m.Dirs) != 1 || m.Dirs[0] != ruleset.Src {
+				return false
+			}
 		case *ruleset.Addr:
 			if m.Dir == ruleset.Dst || !m.Not {
 				return false
@@ -52,6 +55,37 @@ func eitherWay(r *ruleset.Rule) bool {
 	return ports || negated
 }
 
+// closesList says whether a deny for everything closes an allow-list of DOCKER-USER that is about clients alone: rules before it let somebody
+// outside in to a published port, and none lets a container out.
+func (p *Pass) closesList(v *View, r *ruleset.Rule) bool {
+	for _, m := range r.Matches {
+		switch m := m.(type) {
+		case *ruleset.Comment, *ruleset.Always, *ruleset.Proto:
+		case *ruleset.CTState:
+			if m.States&ruleset.StateNew == 0 || m.Not {
+				return false
+			}
+		default:
+			return false
+		}
+	}
+	if !v.calledFrom(r.Chain, "DOCKER-USER") {
+		return false
+	}
+	dnat := v.Space().Masked(packet.FieldStatus, uint64(packet.DNATed), uint64(packet.DNATed))
+	lets := false
+	for _, a := range r.Chain.Rules[:r.Index-1] {
+		if c := classOf(a); c != allows && c != returns || !p.IsUser(a) {
+			continue
+		}
+		if v.egressOutside().Hits(a).Overlaps(v.Symbolic().ByOutside()) {
+			return false
+		}
+		lets = lets || v.exposed().flow.Hits(a).Overlaps(dnat)
+	}
+	return lets
+}
+
 // hitsEgress reports a deny that stops both strangers on their way to a published port and containers on their way out.
 func (p *Pass) hitsEgress(v *View, r *ruleset.Rule) {
 	out := v.egressOutside().Hits(r).Intersect(v.Symbolic().ByOutside())
@@ -63,7 +97,7 @@ func (p *Pass) hitsEgress(v *View, r *ruleset.Rule) {
 	if len(v.exposed().forwards) == 0 || !in.Hits(r).Overlaps(dnat) {
 		return
 	}
-	proof := v.Prove(out, "a connection that a container opens", Every(DecidedBy(r), Ends(netfilter.Drop, netfilter.Reject)))
+	proof := v.Prove(out, "a connection that a container opens", DeniedBy(r))
 	if proof == nil || v.Undecided() {
 		return
 	}
@@ -74,6 +108,11 @@ func (p *Pass) hitsEgress(v *View, r *ruleset.Rule) {
 	}
 	f := p.At(r, "The %s of %s has no -i, so it also stops containers that open connections themselves, to %s say.", TargetName(r), Place(r), where)
 	f.Proof = proof
+	f.Subjects = append(f.Subjects, denySubjects(r)...)
+	if negatedSet(r) && certain(out).IsEmpty() {
+		f.Possible = true
+		f.Assumptions = append(f.Assumptions, "the containers' own networks are not in the set")
+	}
 	f.Detail = "What containers of one network send to each other passes the rule as well, where bridge-nf-call-iptables is on."
 	iface, known := v.Outside()
 	f.Help.Text = "Name the interface on which clients come in with -i."

@@ -145,8 +145,12 @@ func (p *Pass) jumpLate(v *View, c, forward *ruleset.Chain, own []*ruleset.Rule)
 
 // inert fills in what both have: how bad it is, and a packet that passes unseen.
 func (p *Pass) inert(v *View, f *Finding, c *ruleset.Chain, own []*ruleset.Rule) {
-	if !slices.ContainsFunc(own, canDeny) {
+	switch {
+	case slices.ContainsFunc(own, canDeny):
+	case slices.ContainsFunc(own, func(r *ruleset.Rule) bool { return classOf(r) != returns }):
 		f.Severity = Low
+	default:
+		f.Severity = Info
 	}
 	for i, r := range own {
 		f.Subjects = append(f.Subjects, RuleSubject(r))

@@ -15,7 +15,7 @@ func du009() *Check {
 	return &Check{
 		ID: "DU009", Name: "docker-user-bypassed", Severity: High, Precision: HighPrecision, Score: "7.5",
 		Tags: []string{"security", "docker", "ordering", "external/cwe/cwe-284"}, Since: "0.1.0",
-		Absorbs: []string{"ORD001", "ORD002"}, Run: runDU009,
+		Absorbs: []string{"ORD001", "ORD002", "EX007"}, Run: runDU009,
 	}
 }
 
@@ -133,6 +133,10 @@ func (p *Pass) reportBypass(v *View, r, jump *ruleset.Rule, hits packet.Set, los
 		f.Help.Commands = []string{v.Delete(r), v.Insert(r.Chain, jump.Index, Spec(r))}
 		f.Help.Text += " Behind the jump the rule still lets pass what DOCKER-USER leaves over."
 		f.Help.Fix = UnsafeFix
+		if all := v.FromOutside().Hits(r); all.Within(hits) {
+			f.Help.Commands = []string{v.Delete(r)}
+			f.Help.Text = fmt.Sprintf("Delete the rule. If it is an exception that is meant, it belongs into DOCKER-USER, above %s, as a RETURN.", Place(loss.Rule))
+		}
 	}
 	p.Report(f)
 }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/dfwlint/dfwlint/docker"
 	"github.com/dfwlint/dfwlint/netfilter"
+	"github.com/dfwlint/dfwlint/packet"
 	"github.com/dfwlint/dfwlint/ruleset"
 )
 
@@ -20,20 +21,22 @@ func du011() *Check {
 func runDU011(p *Pass) {
 	for _, v := range p.Views {
 		for _, rs := range v.Sets {
-			p.filterUnhooked(v, rs)
+			if !p.filterUnhooked(v, rs) {
+				p.openingsUnhooked(v, rs)
+				p.isolationUnhooked(v, rs)
+			}
 			p.natUnhooked(v, rs)
 			p.emptied(v, rs)
 			p.cutOff(v, rs)
-			p.isolationUnhooked(v, rs)
 		}
 	}
 }
 
 // filterUnhooked reports that FORWARD leads to none of Docker's chains.
-func (p *Pass) filterUnhooked(v *View, rs *ruleset.Ruleset) {
+func (p *Pass) filterUnhooked(v *View, rs *ruleset.Ruleset) bool {
 	t, forward := rs.Table("filter"), rs.Chain("filter", "FORWARD")
 	if t == nil || forward == nil {
-		return
+		return false
 	}
 	var main, filled *ruleset.Chain
 	other := false
@@ -44,7 +47,7 @@ func (p *Pass) filterUnhooked(v *View, rs *ruleset.Ruleset) {
 		hooked := slices.Contains(Hooks(c), "FORWARD")
 		if c.Name == "DOCKER" || c.Name == "DOCKER-FORWARD" {
 			if hooked {
-				return
+				return false
 			}
 			if main == nil || c.Name == "DOCKER-FORWARD" {
 				main = c
@@ -64,12 +67,92 @@ func (p *Pass) filterUnhooked(v *View, rs *ruleset.Ruleset) {
 	}
 	if main == nil || filled == nil || other && len(main.Rules) == 0 {
 		// Where no network is of this family, Docker has isolation in place but nothing to lead to DOCKER for.
-		return
+		return false
 	}
 	f := p.AtChain(main, "Nothing in FORWARD leads to %s any more, so that Docker's rules for published ports and networks do not run.", main.Name)
 	f.Detail = "This is what a flush of FORWARD, or a reload of another firewall while Docker runs, leaves behind."
 	p.unhooked(v, f)
 	p.Report(f)
+	return true
+}
+
+// openingsUnhooked reports that FORWARD leads to Docker's rules, but these no longer to DOCKER, which holds the openings for published ports.
+func (p *Pass) openingsUnhooked(v *View, rs *ruleset.Ruleset) {
+	main, c, via := rs.Chain("filter", "DOCKER-FORWARD"), rs.Chain("filter", "DOCKER"), rs.Chain("filter", "DOCKER-BRIDGE")
+	if main == nil || c == nil || via == nil || !slices.Contains(Hooks(main), "FORWARD") || slices.Contains(Hooks(c), "FORWARD") {
+		return
+	}
+	if !slices.ContainsFunc(c.Rules, func(r *ruleset.Rule) bool { return p.Docker.Owner(r) == docker.Docker }) {
+		return
+	}
+	from := "DOCKER-BRIDGE leads"
+	if !slices.Contains(Hooks(via), "FORWARD") {
+		from = "DOCKER-FORWARD leads"
+	}
+	f := p.AtChain(c, "Nothing in %s to DOCKER any more, so that Docker's openings for published ports do not run.", from)
+	f.Detail = "Somebody emptied the chain or deleted the jump while Docker ran."
+	p.unhooked(v, f)
+	p.Report(f)
+}
+
+// isolationUnhooked reports that FORWARD no longer leads to the chain that keeps networks apart, where a packet shows that they are not. That is what a
+// reload of firewalld left behind before Docker 28.3.3 (CVE-2025-54388).
+func (p *Pass) isolationUnhooked(v *View, rs *ruleset.Ruleset) {
+	for _, name := range []string{"DOCKER-ISOLATION", "DOCKER-ISOLATION-STAGE-1", "DOCKER-INTERNAL"} {
+		c := rs.Chain("filter", name)
+		if c == nil || slices.Contains(Hooks(c), "FORWARD") || !slices.ContainsFunc(c.Rules, func(r *ruleset.Rule) bool {
+			return p.Docker.Owner(r) == docker.Docker && !(ruleset.Unconditional(r) && classOf(r) == returns)
+		}) {
+			continue
+		}
+		proof := p.proveMixed(v)
+		if proof == nil {
+			continue
+		}
+		in, out := &proof.Trace.In, &proof.Trace.Out
+		f := p.AtChain(c, "Nothing leads to %s any more, which keeps Docker's networks apart: %s on %s gets to %s on %s.", name, in.Src, in.In, Endpoint(out.Dst, out.DPort), out.Out)
+		f.Severity = Medium
+		f.Identity = "isolation"
+		f.Proof = proof
+		f.Detail = "This is what a flush of FORWARD, or a reload of another firewall while Docker runs, leaves behind."
+		f.Help.Text = "Restart Docker, which writes its chains and jumps anew, and let the other firewall start before it."
+		f.Help.Commands = []string{"systemctl restart docker"}
+		p.Report(f)
+	}
+}
+
+// proveMixed finds a container that opens a connection to an unpublished port in another network, or out of an internal one, and that no rule of a
+// person's lets through.
+func (p *Pass) proveMixed(v *View) *Proof {
+	through := func(t *netfilter.Trace) bool {
+		return Forwards()(t) && t.Out.Out != t.In.In && (t.Decided == nil || t.Decided.Rule == nil || !p.IsUser(t.Decided.Rule))
+	}
+	bridges := p.Docker.Bridges
+	if len(bridges) > handful {
+		bridges = bridges[:handful]
+	}
+	for _, from := range bridges {
+		src, ok := v.containerAddr(from.Name)
+		if !ok || from.Routed || from.Stale {
+			continue
+		}
+		if far, known := v.farAway(); known && from.Internal {
+			if proof := v.proveAt(dial(from.Name, src, far, packet.TCP, 443), "a connection out of the internal network on "+from.Name, through); proof != nil {
+				return proof
+			}
+		}
+		for _, to := range bridges {
+			dst, ok := v.containerAddr(to.Name)
+			if !ok || to == from || to.Routed || to.Unprotected || to.Stale {
+				continue
+			}
+			title := "a connection from a container on " + from.Name + " to one on " + to.Name
+			if proof := v.proveAt(dial(from.Name, src, dst, packet.TCP, v.unnamedPort()), title, through); proof != nil {
+				return proof
+			}
+		}
+	}
+	return nil
 }
 
 // natUnhooked reports that PREROUTING leads to no DNAT rule of Docker's, though the filter table opens published ports.
@@ -102,7 +185,7 @@ func (p *Pass) natUnhooked(v *View, rs *ruleset.Ruleset) {
 	switch {
 	case rows > 0:
 		f = p.AtChain(c, "PREROUTING does not jump to Docker's DOCKER chain in nat, so that none of its %s forwards anything.", Plural(rows, "DNAT rule"))
-	case len(openings) > 0 && p.Docker.Era < docker.E4:
+	case len(openings) > 0 && p.Docker.Era < docker.E2:
 		return
 	case len(openings) > 0 && v.masqueradesNone(nat):
 		first := openings[0]

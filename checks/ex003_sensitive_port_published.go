@@ -65,6 +65,13 @@ func (p *Pass) sensitive(v *View, f *forward) {
 	if !main {
 		g.Severity = min(g.Severity, Medium)
 	}
+	if e := v.exposed(); len(e.losses) > 0 && g.Severity < High {
+		// INPUT says that the port should be closed: then it matters as much as for any other port.
+		if _, main, ok := v.strangersOn(e.bypass(f)); ok && main {
+			g.Severity = High
+			g.detail("INPUT would not let the packets in, but it never sees them.")
+		}
+	}
 	g.Identity = "port " + name
 	g.Subjects = append(g.Subjects, PortSubject(f.pub))
 	g.Group = "sensitive " + v.Family() + " " + g.Severity.String()
@@ -135,9 +142,26 @@ func knownServices() map[uint16]service {
 	add(High, "the portmapper", 111)
 	add(High, "LDAP", 389)
 	add(High, "VNC", 5900)
+	add(High, "Solr", 8983)
+	add(High, "Neo4j", 7474, 7687)
+	add(High, "ArangoDB", 8529)
+	add(High, "RethinkDB", 28015)
+	add(High, "CockroachDB", 26257)
+	add(High, "ClickHouse", 8123)
+	add(High, "Couchbase", 8091)
+	add(High, "Redis Sentinel", 26379)
+	add(High, "ActiveMQ", 61616)
+	add(High, "Remote Desktop", 3389)
+	add(Medium, "LDAP over TLS", 636)
 	add(Medium, "InfluxDB", 8086)
 	add(Medium, "Portainer", 9443)
+	add(Medium, "Portainer, MinIO or PHP-FPM", 9000)
 	add(Medium, "Prometheus", 9090, 9093)
 	add(Medium, "a Prometheus exporter", 9100, 9115)
+	add(Medium, "an MQTT broker", 1883)
+	add(Medium, "NATS", 4222)
+	add(Low, "a Jupyter notebook", 8888)
+	add(Low, "mongo-express", 8081)
+	add(Low, "Grafana", 3000)
 	return out
 }

@@ -261,6 +261,24 @@ func (p *Pass) helpOpened(v *View, f *Finding, o *opened) {
 		proto := packet.ProtoName(h.proto)
 		f.Help.Commands = append(f.Help.Commands, v.Insert(c, index, strings.TrimSpace(fmt.Sprintf("%s-p %s -m %s --dport %d -j DROP", v.inOutside(o.iface), proto, proto, h.port))))
 	}
+	if r := o.rule; r != nil && p.IsUser(r) && len(o.ports) <= handful && coversPorts(o.ports, r) {
+		// Behind the drops nothing comes to it any more.
+		f.Help.Commands = append(f.Help.Commands, v.Delete(r))
+	}
+}
+
+// coversPorts says whether a rule is about no other ports than these, and not only about some interface or destination.
+func coversPorts(ports []hostPort, r *ruleset.Rule) bool {
+	proto, asked := askedPorts(r)
+	for _, m := range r.Matches {
+		switch m.(type) {
+		case *ruleset.Iface, *ruleset.Addr, *ruleset.IPRange, *ruleset.Set:
+			return false
+		}
+	}
+	return len(asked) > 0 && !slices.ContainsFunc(asked, func(n uint16) bool {
+		return !slices.ContainsFunc(ports, func(h hostPort) bool { return h.proto == proto && h.port == n })
+	})
 }
 
 // hostServices are the sensitive ports of a host: those of [knownServices] and the control and data planes of orchestrators, from
@@ -273,7 +291,7 @@ func hostServices() []hostPort {
 		switch port {
 		case 2375:
 			severity = Critical
-		case 2376, 2377, 6443, 8200, 5672, 15672, 139, 445, 873, 389, 5900:
+		case 2376, 2377, 6443, 8200, 5672, 15672, 139, 445, 873, 389, 3389, 5900:
 			severity = Medium
 		}
 		out = append(out, hostPort{proto: packet.TCP, port: port, name: s.name, severity: severity})

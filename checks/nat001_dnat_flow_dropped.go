@@ -147,8 +147,9 @@ func (p *Pass) forwardDropped(v *View, f *forward) {
 		if p.IsUser(step.Rule) && p.deliberate(v, step.Rule, f) {
 			g.Severity = Info
 			g.Message = fmt.Sprintf("%s is closed for everybody outside, by %s.", f.name(), by)
-			g.Help.Text = fmt.Sprintf("If that is what %s is for, the port need not be published. If not, delete it.", Place(step.Rule))
-			g.Help.Commands, g.Help.Fix = []string{v.Delete(step.Rule)}, UnsafeFix
+			filter := leadingTo(proof.Trace, step.Rule)
+			g.Help.Text = fmt.Sprintf("If that is what %s is for, the port need not be published. If not, delete it.", Place(filter))
+			g.Help.Commands, g.Help.Fix = []string{v.Delete(filter)}, UnsafeFix
 			p.Report(g)
 			return
 		}
@@ -157,6 +158,20 @@ func (p *Pass) forwardDropped(v *View, f *forward) {
 	}
 	p.helpForward(v, g, f, &proof.Trace.Out)
 	p.Report(g)
+}
+
+// leadingTo is the rule by which a packet came to the one that stopped it: the call of its chain where that only denies, such as LOGDROP, and
+// otherwise the rule itself.
+func leadingTo(t *netfilter.Trace, r *ruleset.Rule) *ruleset.Rule {
+	if r.Chain.Builtin || r.Chain.Name == "DOCKER-USER" || !alwaysDenies(r.Chain, map[*ruleset.Chain]bool{}) {
+		return r
+	}
+	for _, s := range t.Steps {
+		if s.Rule != nil && s.Matched && s.Rule.Jump() == r.Chain {
+			return leadingTo(t, s.Rule)
+		}
+	}
+	return r
 }
 
 // deliberate says whether the rule that drops is a filter that somebody put there for forwarded packets: in DOCKER-USER or what it
@@ -219,7 +234,8 @@ func (p *Pass) helpForward(v *View, g *Finding, f *forward, end *packet.Packet) 
 		return
 	}
 	out := ""
-	if _, known := v.Net.Env.SubnetOf(end.Dst); end.Out != "" && (known || v.Net.Env.Routed()) {
+	if end.Out != "" && (v.Net.Env.IsInside(end.Out) || v.Net.Env.Routed()) {
+		// Otherwise the interface is a guess.
 		out = " -o " + end.Out
 	}
 	spec := fmt.Sprintf("-d %s%s -p %s -m %s --dport %d -m conntrack --ctstate NEW -j ACCEPT", hostPrefix(end.Dst), out, packet.ProtoName(end.Proto), packet.ProtoName(end.Proto), end.DPort)

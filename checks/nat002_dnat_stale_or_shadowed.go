@@ -11,7 +11,7 @@ import (
 func nat002() *Check {
 	return &Check{
 		ID: "NAT002", Name: "dnat-stale-or-shadowed", Severity: High, Precision: HighPrecision,
-		Tags: []string{"docker", "nat", "availability"}, Since: "0.1.0", Absorbs: []string{"ORD001", "HY001"}, Run: runNAT002,
+		Tags: []string{"docker", "nat", "availability"}, Since: "0.1.0", Absorbs: []string{"ORD001", "HY001", "NAT001"}, Run: runNAT002,
 	}
 }
 

@@ -154,6 +154,10 @@ func (p *Pass) hidesNeighbours(v *View, r *ruleset.Rule) {
 			f.Help.Commands = []string{v.Insert(r.Chain, r.Index, "! -o "+b.Name+" "+Spec(r)), v.Delete(r)}
 			f.Help.Replace = []string{"-A " + r.Chain.Name + " ! -o " + b.Name + " " + Spec(r)}
 			f.Help.Fix = SafeFix
+			if b.Masquerade && !b.SNAT.IsValid() && masks(r) {
+				f.Help.Text = fmt.Sprintf("Docker's own rule, with ! -o %s, rewrites what leaves the network: delete this one.", b.Name)
+				f.Help.Commands, f.Help.Replace = []string{v.Delete(r)}, nil
+			}
 		} else if iface, known := v.Outside(); o == nil && known {
 			f.Help.Text = "Rewrite only what leaves the host by its outside interface."
 			f.Help.Commands = []string{v.Insert(r.Chain, r.Index, "-o "+iface+" "+Spec(r)), v.Delete(r)}

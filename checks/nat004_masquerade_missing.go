@@ -173,6 +173,8 @@ func (p *Pass) reportBare(v *View, post *ruleset.Chain, n *bare, others bool) {
 	case b != nil && b.Masquerade:
 		// A rule is there, but another one comes first or it does not fit.
 		f.detail("Docker's own rule for the network does not come to it, or does not match.")
+	case b != nil && p.returned(v, n.bridge):
+		f.detail(fmt.Sprintf("Docker's rule in nat DOCKER that returns what comes from %s is there, which it writes only for networks that it masquerades: the other half is lost.", n.bridge))
 	case b != nil && p.keepsNAT(v) && !p.knownNetworks() && !p.hairpinLost(v, b):
 		// So it looks with a network that was created to be like this.
 		f.Possible = true
@@ -183,6 +185,13 @@ func (p *Pass) reportBare(v *View, post *ruleset.Chain, n *bare, others bool) {
 		}
 	}
 	f.Help.Text = "Rewrite the source of what leaves the network."
+	if first := endsPostrouting(n.proof.Trace); first != nil && p.IsUser(first) {
+		f.Related = append(f.Related, p.See(first, "ends nat for the packets before anything rewrites them"))
+		f.Help.Text = fmt.Sprintf("%s takes the packets before a rule rewrites their source. Delete it, or limit it to where the source must stay.", Place(first))
+		f.Help.Commands, f.Help.Fix = []string{v.Delete(first)}, UnsafeFix
+		p.Report(f)
+		return
+	}
 	if n.known {
 		f.Help.Commands = []string{v.Append(post, fmt.Sprintf("-s %s ! -o %s -j MASQUERADE", n.subnet, n.bridge))}
 		f.Help.Fix = UnsafeFix
@@ -191,6 +200,39 @@ func (p *Pass) reportBare(v *View, post *ruleset.Chain, n *bare, others bool) {
 		f.Help.Text += " A restart of Docker does it as well, if it was Docker's rule that went missing."
 	}
 	p.Report(f)
+}
+
+// endsPostrouting is the rule that ended nat POSTROUTING for a packet without rewriting it; nil where the chain's end did.
+func endsPostrouting(t *netfilter.Trace) *ruleset.Rule {
+	for _, s := range t.Steps {
+		if s.Rule == nil || !s.Matched || s.Hook != netfilter.Postrouting || s.Chain.Table.Name != "nat" {
+			continue
+		}
+		if c := classOf(s.Rule); c == allows || c == returns && s.Chain.Builtin {
+			return s.Rule
+		}
+	}
+	return nil
+}
+
+// returned says whether nat DOCKER has the rule -i BRIDGE -j RETURN, which releases 1.10 to 28 write where they masquerade, and not with
+// enable_ip_masquerade=false or --ip-masq=false (moby's bridge driver, setup_ip_tables).
+func (p *Pass) returned(v *View, bridge string) bool {
+	for _, rs := range v.Sets {
+		c := rs.Chain("nat", "DOCKER")
+		if c == nil {
+			continue
+		}
+		for _, r := range c.Rules {
+			if classOf(r) != returns || p.Docker.Owner(r) != docker.Docker {
+				continue
+			}
+			if i, ok := ruleset.MatchOf[*ruleset.Iface](r); ok && i.In && !i.Not && !i.Pattern.Wildcard && i.Pattern.Name == bridge {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // keepsNAT says whether Docker's chain in nat is in place, so that its rules were not all flushed and the daemon does write them.

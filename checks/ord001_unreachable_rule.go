@@ -2,7 +2,9 @@ package checks
 
 import (
 	"fmt"
+	"slices"
 
+	"github.com/dfwlint/dfwlint/netfilter"
 	"github.com/dfwlint/dfwlint/ruleset"
 )
 
@@ -67,6 +69,9 @@ func runORD001(p *Pass) {
 func (p *Pass) severityOfDead(d *dead) Severity {
 	switch {
 	case inert(d.rule), p.superfluous(d):
+		return Low
+	case classOf(d.rule) == returns && len(d.by) > 0 && !d.partly() && !slices.ContainsFunc(d.by, func(c netfilter.Cover) bool { return classOf(c.Rule) != allows }):
+		// What it was to let pass passes.
 		return Low
 	case canDeny(d.rule):
 		for _, c := range d.by {

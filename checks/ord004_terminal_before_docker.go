@@ -14,7 +14,7 @@ import (
 func ord004() *Check {
 	return &Check{
 		ID: "ORD004", Name: "terminal-before-docker", Severity: High, Precision: HighPrecision,
-		Tags: []string{"docker", "ordering", "availability"}, Since: "0.1.0", Absorbs: []string{"NAT001"}, Run: runORD004,
+		Tags: []string{"docker", "ordering", "availability"}, Since: "0.1.0", Absorbs: []string{"NAT001", "DU005"}, Run: runORD004,
 	}
 }
 

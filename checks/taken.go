@@ -112,7 +112,7 @@ func (v *View) rivals() (out []*forward, total int) {
 					continue
 				}
 				proto, ports := askedPorts(r)
-				if len(ports) == 0 && !behindReturn(r) {
+				if len(ports) == 0 && !v.behindReturn(r) {
 					wide++
 				}
 				for _, p := range ports {
@@ -186,12 +186,12 @@ func (v *View) prerouted(c *ruleset.Chain) bool {
 }
 
 // behindReturn says whether a rule is Docker's RETURN for what comes from a bridge, which takes nothing from strangers.
-func behindReturn(r *ruleset.Rule) bool {
+func (v *View) behindReturn(r *ruleset.Rule) bool {
 	if _, ok := r.Target.(*ruleset.Return); !ok {
 		return false
 	}
 	i, ok := ruleset.MatchOf[*ruleset.Iface](r)
-	return ok && i.In && !i.Not || ruleset.Unconditional(r) && r.Index == len(r.Chain.Rules)
+	return ok && i.In && !i.Not && v.Net.Env.IsInside(i.Pattern.Name) || ruleset.Unconditional(r) && r.Index == len(r.Chain.Rules)
 }
 
 // askedPorts are the destination ports that a rule names, few enough to be listed; none where it names none, or many.

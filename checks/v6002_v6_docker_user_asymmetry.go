@@ -28,11 +28,14 @@ func runV6002(p *Pass) {
 	}
 	gaps := map[*ruleset.Rule][]*twin{}
 	var order []*ruleset.Rule
-	for _, f := range v4.exposed().forwards {
-		if f.pub == nil || v4.meantFor(f.pub) {
+	for _, f := range p.publishedTo(v4) {
+		if v4.meantFor(f.pub) {
 			continue
 		}
 		r := p.restrictedBy(v4, f)
+		if r == nil {
+			r = p.stoppedBefore(v4, f.pub)
+		}
 		if r == nil {
 			continue
 		}
@@ -46,6 +49,47 @@ func runV6002(p *Pass) {
 	for _, r := range order {
 		p.reportAsymmetry(v4, v6, r, gaps[r])
 	}
+}
+
+// publishedTo are the published ports of a family, whether strangers' packets come to their DNAT rules or not.
+func (p *Pass) publishedTo(v *View) []*forward {
+	have := map[*docker.Published]*forward{}
+	for _, f := range v.exposed().forwards {
+		if f.pub != nil {
+			have[f.pub] = f
+		}
+	}
+	var out []*forward
+	for _, pub := range p.Docker.Published {
+		if pub.V6 != v.V6() || pub.HostIP.IsLoopback() {
+			continue
+		}
+		f := have[pub]
+		if f == nil {
+			none := v.Space().None()
+			f = &forward{rule: pub.DNAT, pub: pub, asked: none, open: none}
+		}
+		out = append(out, f)
+	}
+	return out
+}
+
+// stoppedBefore gives the rule of a person's in raw or mangle PREROUTING that keeps strangers from a host's port before DNAT.
+func (p *Pass) stoppedBefore(v *View, pub *docker.Published) *ruleset.Rule {
+	wanted := v.Symbolic().ToHost().Intersect(at(v.Space(), pub.Proto, pub.HostPort.Lo))
+	if pub.HostIP.IsValid() {
+		wanted = wanted.Intersect(v.Space().Addr(packet.FieldDst, pub.HostIP))
+	}
+	for _, l := range v.FromOutside().Losses() {
+		if l.Rule == nil || !p.IsUser(l.Rule) || !slices.Equal(Hooks(l.Rule.Chain), []string{"PREROUTING"}) {
+			continue
+		}
+		lost := only(l.Set.Intersect(wanted), packet.FieldSrc, packet.FieldIn)
+		if _, _, anybody := v.strangersOn(certain(lost)); anybody {
+			return l.Rule
+		}
+	}
+	return nil
 }
 
 // A twin is a port published over IPv4, with the way in over IPv6.

@@ -40,7 +40,9 @@ type Env struct {
 	bySize  map[int]map[netip.Prefix]*Subnet
 	sizes   []int
 	local   map[netip.Addr]string
-	inside  map[string]bool
+	// elsewhere are addresses that are taken for other machines', with the reason; those of local are not.
+	elsewhere map[netip.Addr]string
+	inside    map[string]bool
 	// leads are the interfaces of which somebody who knows said that they lead outside, whatever they are called.
 	leads map[string]bool
 }
@@ -73,7 +75,7 @@ func Infer(family parser.Family, facts *hostfacts.Facts, sets ...*ruleset.Rulese
 	e := &Env{
 		Family: family, Facts: facts, Forwarding: true, BridgeNF: true,
 		byIface: map[string][]netip.Prefix{}, known: map[behind]bool{}, bySize: map[int]map[netip.Prefix]*Subnet{},
-		local: map[netip.Addr]string{}, inside: map[string]bool{},
+		local: map[netip.Addr]string{}, elsewhere: map[netip.Addr]string{}, inside: map[string]bool{},
 	}
 	in := inference{env: e, seen: map[string]int{}, live: map[string]bool{}}
 	in.facts()
@@ -154,6 +156,9 @@ func (e *Env) LocalKind(a netip.Addr) (local, known bool, why string) {
 	}
 	if s, ok := e.SubnetOf(a); ok && e.IsInside(s.Iface) {
 		return false, true, ""
+	}
+	if why, ok := e.elsewhere[a]; ok {
+		return false, true, why
 	}
 	return false, false, ""
 }

@@ -152,12 +152,17 @@ func (in *inference) rule(table string, c *ruleset.Chain, r *ruleset.Rule) {
 		if exact(iin, true) && tg.From.IsValid() && tg.From == tg.To && in.bridgeLike(iin.Pattern.Name) && in.behind(single(tg.From), iin.Pattern.Name) {
 			e.addHost(tg.From, iin.Pattern.Name, from)
 		}
+		if tg.From.IsValid() && tg.From == tg.To {
+			e.addElsewhere(tg.From, "DNAT at "+from+" sends packets on to it")
+		}
 		if table == "nat" && plain(dst, false) && dst.Prefix.IsSingleIP() {
 			e.addLocal(dst.Prefix.Addr(), "a port is published on it at "+from, false)
 		}
 	case *ruleset.Drop:
-		// internal networks: ! -s SUBNET -o BR, ! -d SUBNET -i BR. In Docker's own chains the bridge may have any name.
-		if docker := c.Name == "DOCKER-INTERNAL" || c.Name == "DOCKER-ISOLATION-STAGE-1"; docker && !e.Addressed() {
+		// Internal networks: ! -s SUBNET -o BR, ! -d SUBNET -i BR. Elsewhere than in Docker's chains the same words say whom a person
+		// allows to come in or out by the bridge. In Docker's the bridge may have any name.
+		isolating := strings.HasPrefix(c.Name, "DOCKER-ISOLATION") || c.Name == "DOCKER-INTERNAL"
+		if isolating && !e.Addressed() {
 			if plain(src, true) && exact(out, false) {
 				e.inside[out.Pattern.Name] = true
 			}
@@ -165,10 +170,10 @@ func (in *inference) rule(table string, c *ruleset.Chain, r *ruleset.Rule) {
 				e.inside[iin.Pattern.Name] = true
 			}
 		}
-		if plain(src, true) && exact(out, false) && in.bridgeLike(out.Pattern.Name) && in.behind(src.Prefix, out.Pattern.Name) {
+		if isolating && plain(src, true) && exact(out, false) && in.bridgeLike(out.Pattern.Name) && in.behind(src.Prefix, out.Pattern.Name) {
 			e.addSubnet(src.Prefix, out.Pattern.Name, from, false)
 		}
-		if plain(dst, true) && exact(iin, false) && in.bridgeLike(iin.Pattern.Name) && in.behind(dst.Prefix, iin.Pattern.Name) {
+		if isolating && plain(dst, true) && exact(iin, false) && in.bridgeLike(iin.Pattern.Name) && in.behind(dst.Prefix, iin.Pattern.Name) {
 			e.addSubnet(dst.Prefix, iin.Pattern.Name, from, false)
 		}
 		// raw: -d CONTAINER ! -i BR.
@@ -281,6 +286,16 @@ func (e *Env) addLocal(a netip.Addr, why string, known bool) {
 	}
 	e.local[a] = why
 	e.Locals = append(e.Locals, Local{Addr: a, From: why, Known: known})
+}
+
+// maxElsewhere bounds the targets of DNAT that are told apart from the host's own addresses.
+const maxElsewhere = 256
+
+// addElsewhere notes an address to which packets are sent on: whoever means the host itself writes REDIRECT.
+func (e *Env) addElsewhere(a netip.Addr, why string) {
+	if a.Is6() == e.V6() && !a.IsLoopback() && !a.IsUnspecified() && !a.IsMulticast() && !e.Addressed() && len(e.elsewhere) < maxElsewhere {
+		e.elsewhere[a] = why
+	}
 }
 
 func (e *Env) addSubnet(p netip.Prefix, iface, from string, known bool) {

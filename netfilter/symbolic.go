@@ -99,6 +99,10 @@ type matchKey struct {
 	view perspective
 }
 
+// Matching is the set of packets that a rule's conditions hold for, wherever they come to it; what conntrack remembers of a packet's first
+// tuple is left unrelated to its header.
+func (s *Symbolic) Matching(r *ruleset.Rule) packet.Set { return s.matching(r, free) }
+
 // matching is the set of packets for which all matches of the rule hold.
 func (s *Symbolic) matching(r *ruleset.Rule, view perspective) packet.Set {
 	key := matchKey{r, view}

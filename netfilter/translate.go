@@ -328,6 +328,9 @@ func (s *Symbolic) addressTypes(dst bool) packet.Set {
 			inside = inside.Union(sp.Prefix(fa, n.Prefix))
 		}
 	}
+	for a := range e.elsewhere {
+		inside = inside.Union(sp.Addr(fa, a))
+	}
 	for _, l := range e.Locals {
 		local = local.Union(sp.Addr(fa, l.Addr))
 	}
