@@ -32,7 +32,7 @@ func (w Watch) Guard(before, after *checks.Host) *Objection {
 		if c.Kind != diff.Closed {
 			continue
 		}
-		if c.Inside {
+		if c.Sender == diff.Containers {
 			return w.objection(c, fmt.Sprintf("It would cut what containers send: %s from %s.", c.What, c.From))
 		}
 		if w.ssh(before, c) {

@@ -11,7 +11,8 @@ import (
 // try runs one packet with the given answers to whatever cannot be computed.
 func (n *Net) try(p packet.Packet, o TraceOptions, answers []bool) (*Trace, []question) {
 	w := &walk{
-		net: n, env: n.Env, trace: &Trace{In: p}, pkt: p, started: p.In, locals: maps.Clone(o.Locals), given: o.Opaque,
+		bare: o.Bare,
+		net:  n, env: n.Env, trace: &Trace{In: p}, pkt: p, started: p.In, locals: maps.Clone(o.Locals), given: o.Opaque,
 		answers: answers, answered: map[string]bool{}, assumed: map[string]bool{}, unmoved: map[visit]packet.Packet{}, quiet: o.quiet, depth: o.depth,
 	}
 	w.cross()
@@ -25,6 +26,8 @@ type TraceOptions struct {
 	Locals map[netip.Addr]bool
 	// Opaque holds answers to conditions without a model, by the keys of packet's opaque variables.
 	Opaque map[string]bool
+	// Bare says that the packet has no extension headers and no IP options.
+	Bare bool
 
 	quiet bool
 	depth int

@@ -242,7 +242,13 @@ func (in *inference) finish() {
 	if len(e.Outside) == 0 {
 		e.Outside = []string{"eth0"}
 	}
+	e.arrange()
+}
+
+// arrange sorts the networks, and makes them quick to find.
+func (e *Env) arrange() {
 	sort.SliceStable(e.Subnets, func(i, j int) bool { return e.Subnets[i].Prefix.Bits() > e.Subnets[j].Prefix.Bits() })
+	e.bySize, e.sizes = map[int]map[netip.Prefix]*Subnet{}, nil
 	for i := range e.Subnets {
 		s := &e.Subnets[i]
 		n := s.Prefix.Bits()
