@@ -18,17 +18,34 @@ type absent struct {
 	prefixes []netip.Prefix
 }
 
-// meets says whether a packet reaches somebody on this side; sent is the packet in the names of the old side.
-func (a absent) meets(x *reach.Witness, sent *packet.Packet) bool {
-	if !x.Reached() || !x.Answered() && sent.Proto == packet.TCP {
-		return false
+// fate is how far a packet gets: not at all, only there, or also its answer back.
+type fate uint8
+
+const (
+	lost fate = iota
+	arrives
+	isAnswered
+)
+
+// meets says how far a packet gets on this side; sent is the packet in the names of the old side.
+func (a absent) meets(x *reach.Witness, sent *packet.Packet) fate {
+	switch {
+	case !x.Reached() || !x.Answered() && sent.Proto == packet.TCP || a.nobody(x, sent):
+		return lost
+	case x.Answered():
+		return isAnswered
 	}
+	return arrives
+}
+
+// nobody says whether a packet ends where this side has nobody.
+func (a absent) nobody(x *reach.Witness, sent *packet.Packet) bool {
 	if req := x.Conn.Request; req.Path == netfilter.PathInput || req.Out.In == "lo" {
-		return !slices.ContainsFunc(a.keys, func(k portKey) bool {
+		return slices.ContainsFunc(a.keys, func(k portKey) bool {
 			return k.proto == sent.Proto && k.port == sent.DPort && (!k.ip.IsValid() || k.ip == sent.Dst)
 		})
 	}
-	return !slices.ContainsFunc(a.prefixes, func(p netip.Prefix) bool { return p.Contains(sent.Dst) })
+	return slices.ContainsFunc(a.prefixes, func(p netip.Prefix) bool { return p.Contains(sent.Dst) })
 }
 
 // leave leaves what reaches somebody of the packets that get through: of those that the host takes, and of the others.

@@ -53,6 +53,8 @@ type Change struct {
 	Container Presence
 	// What says in words what they are for, From where they come from. Both use the names of the old side.
 	What, From string
+	// Diverted says that the packets never got where they were sent to: the host took them for itself, on the side on which they got through.
+	Diverted bool
 	// Set is the packets as they are sent, in the names of the old side.
 	Set packet.Set
 	// Old and New are one of the packets on both sides, each in its side's own names; nil where no packet of a few that were walked
@@ -251,21 +253,32 @@ func (c *comparison) unmatched(oldStart, newStart packet.Set) {
 
 // A pair is what became of the same packets on both sides, all in the names of the old one.
 type pair struct {
-	all          packet.Set // the packets that both sides know
-	old, new     *netfilter.Outcomes
-	oldGot, got  packet.Set // those that get through, with FieldOut where they leave the host
-	oldWay, ways []relation
+	all      packet.Set // the packets that both sides know
+	old, new *netfilter.Outcomes
+	// Those that get through, with FieldOut where they leave the host, and those of them to which answers come back.
+	oldGot, got           packet.Set
+	oldAnswered, answered packet.Set
+	oldWay, ways          []relation
 }
 
 func (c *comparison) pair(oldStart, newStart packet.Set) *pair {
 	p := &pair{old: c.old.Follow(oldStart), new: c.new.Follow(newStart)}
 	p.all = c.ordinary(oldStart.Intersect(c.names.set(newStart))).Forget(packet.FieldOut)
-	here, away := c.got(c.old, p.old)
-	p.oldGot = c.oldSide.leave(here, away)
-	here, away = c.got(c.new, p.new)
-	p.got = c.newSide.leave(c.names.set(here), c.names.set(away))
+	for _, answered := range []bool{false, true} {
+		here, away := c.got(c.old, p.old, answered)
+		before := c.oldSide.leave(here, away)
+		here, away = c.got(c.new, p.new, answered)
+		after := c.newSide.leave(c.names.set(here), c.names.set(away))
+		if answered {
+			p.oldAnswered, p.answered = before, after
+		} else {
+			p.oldGot, p.got = before, after
+		}
+	}
 	keep := c.commonOut.Union(c.old.Space().Value(packet.FieldOut, 0))
-	p.oldGot, p.got = p.oldGot.Intersect(p.all).Intersect(keep), p.got.Intersect(p.all).Intersect(keep)
+	for _, x := range []*packet.Set{&p.oldGot, &p.got, &p.oldAnswered, &p.answered} {
+		*x = x.Intersect(p.all).Intersect(keep)
+	}
 	p.oldWay = relations(p.old, nil)
 	p.ways = relations(p.new, c.names)
 	return p
@@ -296,14 +309,18 @@ func (c *comparison) ordinary(x packet.Set) packet.Set {
 	return x
 }
 
-// got is the packets that get through: those that are answered, and of other protocols than TCP all that arrive. FieldOut is the
+// got is the packets that get through: those that are answered, and unless only they are asked for of other protocols than TCP all that arrive. FieldOut is the
 // interface by which they leave the host for the outside, otherwise 0. here is those that the host itself takes, away the others.
-func (c *comparison) got(w *reach.World, o *netfilter.Outcomes) (here, away packet.Set) {
+func (c *comparison) got(w *reach.World, o *netfilter.Outcomes, answered bool) (here, away packet.Set) {
 	sp := w.Space()
 	tcp := sp.Value(packet.FieldProto, packet.TCP)
 	here, away = sp.None(), sp.None()
 	for _, e := range o.Ends {
-		got := c.leaving(w, e.Answered.Union(e.Sent.Minus(tcp)))
+		got := e.Answered
+		if !answered {
+			got = got.Union(e.Sent.Minus(tcp))
+		}
+		got = c.leaving(w, got)
 		if e.Local {
 			here = here.Union(got)
 		} else {
@@ -311,6 +328,17 @@ func (c *comparison) got(w *reach.World, o *netfilter.Outcomes) (here, away pack
 		}
 	}
 	return here, away
+}
+
+// diverted is the packets to others that the host takes for itself.
+func diverted(w *reach.World, o *netfilter.Outcomes) packet.Set {
+	out := w.Space().None()
+	for _, e := range o.Ends {
+		if e.Local {
+			out = out.Union(e.Sent.Assign(packet.FieldOut, 0))
+		}
+	}
+	return out.Minus(w.Sym.ToHost())
 }
 
 // more is what gets through on one side and not on the other. What stays on the host or behind it does so whatever way would lead out.
@@ -324,16 +352,21 @@ func (c *comparison) more(x, y packet.Set) packet.Set {
 // changes finds what is different.
 func (c *comparison) changes(p *pair, sender Sender) []*Change {
 	var out []*Change
-	opened, closed := c.more(p.got, p.oldGot), c.more(p.oldGot, p.got)
+	opened := c.more(p.got, p.oldGot).Union(c.more(p.answered, p.oldAnswered))
+	closed := c.more(p.oldGot, p.got).Union(c.more(p.oldAnswered, p.answered)).Minus(opened)
 	both := p.got.Forget(packet.FieldOut).Intersect(p.oldGot.Forget(packet.FieldOut))
-	translated := c.translated(p, both)
-	told := func(k Kind, set packet.Set) {
+	translated := c.translated(p, both).Minus(opened.Union(closed).Assign(packet.FieldOut, 0))
+	told := func(k Kind, set, diverted packet.Set) {
 		set = set.Assign(packet.FieldOut, 0)
-		out = append(out, c.tell(k, set, p.all, sender)...)
+		out = append(out, c.tell(k, set.Minus(diverted), p.all, sender)...)
+		for _, ch := range c.tell(k, set.Intersect(diverted), p.all, sender) {
+			ch.Diverted = true
+			out = append(out, ch)
+		}
 	}
-	told(Opened, opened)
-	told(Closed, closed)
-	told(Translated, translated)
+	told(Opened, opened, c.names.set(diverted(c.new, p.new)))
+	told(Closed, closed, diverted(c.old, p.old))
+	told(Translated, translated, c.old.Space().None())
 	rest := p.all.Intersect(c.old.Space().Value(packet.FieldOut, 0)).Minus(opened.Union(closed).Union(translated).Assign(packet.FieldOut, 0))
 	out = append(out, c.elsewhere(p, rest, sender)...)
 	return out

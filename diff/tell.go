@@ -21,6 +21,8 @@ type topic struct {
 	// anyAddr is set for a port that is published at all addresses.
 	anyAddr bool
 	rank    int
+	// others is set for all that is not told apart by name, of which addresses are to be told.
+	others bool
 	// container is set where the topic is a container that one side does not have.
 	container Presence
 }
@@ -103,7 +105,7 @@ func (c *comparison) topics(sender Sender) []topic {
 	if sender != Outside {
 		word = "the outside"
 	}
-	add(topic{what: word, set: rest, rank: 4})
+	add(topic{what: word, set: rest, rank: 4, others: true})
 	return out
 }
 
@@ -180,6 +182,12 @@ func (c *comparison) tell(kind Kind, set, all packet.Set, sender Sender) []*Chan
 			if t.anyAddr && g.set.Within(c.old.Loopback()) {
 				ch.What += ", called at a loopback address"
 			}
+			if t.others {
+				if to := c.old.To(g.set, all.Intersect(t.set)); to != "" {
+					ch.What += " (" + to + ")"
+				}
+			}
+			ch.words += sourcePorts(g.set)
 			ch.From = c.from(g.set, all.Intersect(t.set), sender)
 			ch.rank = rankOf(kind, sender, t.rank)
 			// What is the same for several is told once.
@@ -210,6 +218,22 @@ func (c *comparison) tell(kind Kind, set, all packet.Set, sender Sender) []*Chan
 
 // maxNamed is how many targets a change names.
 const maxNamed = 4
+
+// sourcePorts says from which source ports packets are where these are not those that programs choose by themselves.
+func sourcePorts(set packet.Set) string {
+	sp := set.Space()
+	ported := sp.None()
+	for _, p := range []uint64{packet.TCP, packet.UDP, packet.SCTP} {
+		ported = ported.Union(sp.Value(packet.FieldProto, p))
+	}
+	if !set.Within(ported) || set.Overlaps(sp.Range(packet.FieldSPort, firstUnprivileged, 65535)) {
+		return ""
+	}
+	return ", from source port " + reach.Spans(set.Ranges(packet.FieldSPort))
+}
+
+// firstUnprivileged is the first port that programs of everybody may use.
+const firstUnprivileged = 1024
 
 // from says where the packets of a set come from, out of all that may be sent.
 func (c *comparison) from(set, all packet.Set, sender Sender) string {
@@ -403,15 +427,15 @@ func (c *comparison) apart(a, b *reach.Witness) bool {
 	return local(a.Conn.Request) != local(b.Conn.Request) || p.Dst != c.names.toOld(q.Dst)
 }
 
-// shows says whether what a packet reaches on both sides is what the kind of change says.
-func shows(kind Kind, a, b bool) bool {
+// shows says whether how far a packet gets on both sides is what the kind of change says.
+func shows(kind Kind, a, b fate) bool {
 	switch kind {
 	case Opened:
-		return !a && b
+		return a < b
 	case Closed:
-		return a && !b
+		return a > b
 	case Translated:
-		return a && b
+		return a != lost && b != lost
 	}
-	return a == b
+	return (a == lost) == (b == lost)
 }

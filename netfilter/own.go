@@ -47,7 +47,9 @@ func (s *Symbolic) OwnSources(stand netip.Addr) packet.Set {
 		take(a, sp.Prefix(packet.FieldDst, n.Prefix))
 	}
 	if !e.Addressed() || !e.Routed() {
-		take(stand, sp.All())
+		// Whether an address that nothing speaks of is the host's is no question of what it sends.
+		take(stand, sp.Addr(packet.FieldDst, stand))
+		take(stand, sp.Value(packet.FieldDstType, uint64(packet.AddrLocal)).Complement())
 		return out
 	}
 	for _, r := range e.sortedRoutes() {

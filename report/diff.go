@@ -242,6 +242,9 @@ func (t *text) change(ch *diff.Change) {
 	if text := presence(ch); text != "" {
 		line("", text)
 	}
+	if ch.Diverted {
+		line("", map[diff.Kind]string{diff.Opened: "the host takes them for itself", diff.Closed: "the host took them for itself"}[ch.Kind]+", wherever they were sent to")
+	}
 	if ch.Old == nil {
 		line("", "no packet of a few that were walked shows it: it rests on what is not known, such as routes")
 		fmt.Fprintln(&t.b)
@@ -326,6 +329,8 @@ type diffChange struct {
 	Container diff.Presence `json:"container,omitempty"`
 	What      string        `json:"what"`
 	From      string        `json:"from"`
+	// Diverted says that the host itself took, or takes, what was sent to others.
+	Diverted bool `json:"diverted,omitempty"`
 	// Prefixes and Ports are those that the packets are sent to, the latter only of protocols that have ports.
 	Destinations []string   `json:"destinations"`
 	Protocols    []string   `json:"protocols"`
@@ -368,7 +373,7 @@ func diffJSON(w io.Writer, d *Difference) error {
 		return &diffWay{Packet: NewPacketObject(&x.Packet), Outcome: sideFate(ch, x), By: blameJSON(r, x.Blame()), Way: NewConnectionObject(x.Conn, TraceObjectOptions{MatchedOnly: true})}
 	}
 	for _, ch := range d.Result.Changes {
-		o := diffChange{Kind: ch.Kind, Family: "IPv4", Senders: ch.Sender, Container: ch.Container, What: ch.What, From: ch.From, If: ch.If, Old: way(ch, ch.Old), New: way(ch, ch.New),
+		o := diffChange{Kind: ch.Kind, Family: "IPv4", Senders: ch.Sender, Container: ch.Container, Diverted: ch.Diverted, What: ch.What, From: ch.From, If: ch.If, Old: way(ch, ch.Old), New: way(ch, ch.New),
 			Destinations: []string{}, Protocols: []string{}, Ports: []spanJSON{}, Sources: []string{}}
 		if ch.V6 {
 			o.Family = "IPv6"
