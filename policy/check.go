@@ -331,7 +331,7 @@ func (v *view) clientPorts() packet.Set {
 
 // proof says for which packets a statement was checked, and which of them are of the other kind.
 func (v *view) proof(a *Assertion, all, set packet.Set, what string) string {
-	senders := v.strangers.Union(v.insiders)
+	senders := v.strangers.Union(v.insiders).Union(v.own)
 	if all.IsEmpty() {
 		return fmt.Sprintf("%s: nobody sends packets to %s from %s", v.family(), a.To, a.From)
 	}

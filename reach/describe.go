@@ -27,6 +27,9 @@ func Outline(set packet.Set) string {
 // outside of all are not told.
 func (w *World) From(set, all packet.Set) string {
 	sp := w.Space()
+	if !set.IsEmpty() && set.Within(sp.Value(packet.FieldIn, 0)) {
+		return "the host itself"
+	}
 	pairs, every := set.Keep(packet.FieldIn, packet.FieldSrc), all.Keep(packet.FieldIn, packet.FieldSrc)
 	if pairs.Overlaps(every) {
 		pairs = pairs.Intersect(every)
