@@ -82,7 +82,7 @@ func (p *Pass) helpRestrict(v *View, g *Finding, f *forward, iface string) {
 	container := fmt.Sprintf("%s:%s:%d", loopback, portSpec(f.pub.HostPort), f.pub.ContainerPort)
 	g.Help.Text = fmt.Sprintf("If only this host needs the port, publish it as -p %s. Otherwise filter it where forwarded packets pass, by the port that they came to.", container)
 	if gate := v.gate(rs); gate != nil {
-		g.Help.Commands = []string{v.Insert(gate, 1, v.inOutside(iface)+originally(f.pub)+" -j DROP")}
+		g.Help.Commands = []string{v.Insert(gate, 1, originallyFrom(v.inOutside(iface), f.pub)+" -j DROP")}
 		g.Help.Fix = UnsafeFix
 	}
 }

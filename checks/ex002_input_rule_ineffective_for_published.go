@@ -147,7 +147,7 @@ func (p *Pass) mirror(v *View, f *Finding, d *idle) {
 		if i == handful {
 			break
 		}
-		f.Help.Commands = append(f.Help.Commands, v.Insert(gate, 1, spec+originally(port.pub)+" -j DROP"))
+		f.Help.Commands = append(f.Help.Commands, v.Insert(gate, 1, originallyFrom(spec, port.pub)+" -j DROP"))
 	}
 }
 
@@ -290,13 +290,13 @@ func (p *Pass) allowList(v *View, f *Finding, gate *ruleset.Chain, all []*idle, 
 		if i == handful {
 			break
 		}
-		f.Help.Commands = append(f.Help.Commands, v.Insert(gate, 1, v.inOutside(iface)+originally(port.pub)+" -j DROP"))
+		f.Help.Commands = append(f.Help.Commands, v.Insert(gate, 1, originallyFrom(v.inOutside(iface), port.pub)+" -j DROP"))
 		for _, d := range all {
 			spec := sourceSpec(d.rule)
 			if !strings.Contains(spec, "-i ") {
 				spec = v.inOutside(iface) + spec
 			}
-			f.Help.Commands = append(f.Help.Commands, v.Insert(gate, 1, spec+originally(port.pub)+" -j "+verdict))
+			f.Help.Commands = append(f.Help.Commands, v.Insert(gate, 1, originallyFrom(spec, port.pub)+" -j "+verdict))
 		}
 	}
 }

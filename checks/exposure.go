@@ -349,6 +349,16 @@ func originally(pub *docker.Published) string {
 	return s
 }
 
+// originallyFrom is originally behind the condition on the interface. Without one the connection must have come by DNAT, as containers may speak to
+// that port of each other.
+func originallyFrom(in string, pub *docker.Published) string {
+	s := in + originally(pub)
+	if !strings.Contains(in, "-i ") {
+		s = strings.Replace(s, "-m conntrack ", "-m conntrack --ctstate DNAT ", 1)
+	}
+	return s
+}
+
 func portSpec(p docker.PortRange) string {
 	if p.Hi > p.Lo {
 		return strconv.Itoa(int(p.Lo)) + ":" + strconv.Itoa(int(p.Hi))

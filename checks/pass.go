@@ -9,6 +9,7 @@ import (
 	"github.com/dfwlint/dfwlint/docker"
 	"github.com/dfwlint/dfwlint/hostfacts"
 	"github.com/dfwlint/dfwlint/netfilter"
+	"github.com/dfwlint/dfwlint/parser"
 	"github.com/dfwlint/dfwlint/ruleset"
 )
 
@@ -22,6 +23,9 @@ type Host struct {
 	Settings Settings
 	// Live says that the input is a dump of a running kernel; otherwise it may be a file that is yet to be loaded.
 	Live bool
+	// EmptyV6 is a dump of IPv6 rules that holds nothing, beside dumps that do: what is saved where there are no tables, and also what is
+	// left where saving failed. It is nil where there is none.
+	EmptyV6 *parser.File
 }
 
 // Settings are what an operator tells about a host, in the configuration or by flags. Its zero value tells nothing.

@@ -21,6 +21,10 @@ func v6001() *Check {
 
 func runV6001(p *Pass) {
 	v4, v6 := p.families()
+	if v4 != nil && v6 == nil && p.Host.EmptyV6 != nil {
+		p.nothingForIPv6(v4)
+		return
+	}
 	if v4 == nil || v6 == nil || v4.Rules.Chain("filter", "INPUT") == nil || v6.Rules.Chain("filter", "INPUT") == nil || len(v4.hostPolicy().losses) == 0 {
 		return
 	}
@@ -31,6 +35,28 @@ func runV6001(p *Pass) {
 	if gap != nil {
 		p.reportGap(v4, v6, proto, more, gap)
 	}
+}
+
+// nothingForIPv6 reports that a host which closes most of its ports over IPv4 has no IPv6 rules at all, as an empty dump says.
+func (p *Pass) nothingForIPv6(v4 *View) {
+	input := v4.Rules.Chain("filter", "INPUT")
+	if none, _ := p.withoutIPv6(); none || input == nil || len(v4.hostPolicy().losses) == 0 {
+		return
+	}
+	var closed, letIn portSet
+	closed.add(v4.Space().All(), packet.TCP)
+	letIn.add(v4.forAnybody(possible(v4.hostPolicy().allowed)), packet.TCP)
+	closed.minus(&letIn)
+	if !broad(&closed) || v4.Undecided() {
+		return
+	}
+	f := p.AtChain(input, "INPUT closes most ports of the host over IPv4, and the dump of IPv6 rules is empty: over IPv6 nothing closes any.")
+	f.Identity = "no IPv6 rules"
+	f.Possible = true
+	f.Assumptions = append(f.Assumptions, fmt.Sprintf("%s is empty because there are no tables, and not because saving them failed.", p.Host.EmptyV6.Name))
+	p.assumeIPv6(f)
+	f.Help.Text = "Run ip6tables-save on the host to see whether there are none. Then write the rules of INPUT for IPv6 as well, or have the program do it that writes those for IPv4."
+	p.Report(f)
 }
 
 // onlyOverIPv6 gives the ports that only IPv6 leaves open to anybody, of TCP where there are any, otherwise of UDP; more is how many of

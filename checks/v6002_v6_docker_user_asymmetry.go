@@ -223,7 +223,7 @@ func (p *Pass) helpAsymmetry(v6 *View, f *Finding, r *ruleset.Rule, twins []*twi
 		proto := packet.ProtoName(t.pub.Proto)
 		c, spec := v6.Rules.Chain("filter", "INPUT"), fmt.Sprintf("-p %s -m %s --dport %s -j DROP", proto, proto, portSpec(t.pub.HostPort))
 		if t.forward != nil {
-			c, spec = v6.gate(v6.Rules), originally(t.forward.pub)+" -j DROP"
+			c, spec = v6.gate(v6.Rules), originallyFrom("", t.forward.pub)+" -j DROP"
 		}
 		if c != nil {
 			f.Help.Commands = append(f.Help.Commands, v6.Insert(c, 1, v6.inOutside(t.iface)+spec))

@@ -16,7 +16,8 @@ import (
 
 // A System is the host.
 type System interface {
-	// Run runs a program and gives its standard output. The error says why there is none, with what it wrote to standard error.
+	// Run runs a program and gives its standard output. The error says why there is none, with what it wrote to standard error; output beside
+	// an error is what the program wrote before it failed.
 	Run(ctx context.Context, name string, args ...string) ([]byte, error)
 	ReadFile(name string) ([]byte, error)
 	// Glob gives the files that fit a pattern, sorted.
@@ -82,10 +83,19 @@ func (c *collector) run(file string, command ...string) ([]byte, bool) {
 	defer cancel()
 	data, err := c.system.Run(ctx, command[0], command[1:]...)
 	if err != nil {
-		c.missing("%s: %s: %v", file, strings.Join(command, " "), err)
-		return nil, false
+		c.missing("%s: %s: %v", file, short(command), err)
+		return data, false
 	}
 	return data, true
+}
+
+// short is a command line as it is told: lists of IDs are long.
+func short(command []string) string {
+	const most = 7
+	if len(command) > most {
+		return strings.Join(command[:most], " ") + " …"
+	}
+	return strings.Join(command, " ")
 }
 
 // dumps saves the rules of one family: of both backends where both hold tables, else of the one that does. The program without a backend in

@@ -142,7 +142,7 @@ func TestSecrets(t *testing.T) {
 
 // TestReadsOnly: no program is asked to change anything.
 func TestReadsOnly(t *testing.T) {
-	f := &fake{programs: map[string]string{"docker info --format {{json .}}": "{}", "docker ps --all --quiet --no-trunc": "c1", "docker network ls --quiet --no-trunc": ""}}
+	f := &fake{programs: map[string]string{"docker info --format {{json .}}": `{"ServerVersion":"28.5.2"}`, "docker ps --all --quiet --no-trunc": "c1", "docker network ls --quiet --no-trunc": ""}}
 	Collect(context.Background(), f)
 	allowed := []string{"-save", "ipset save", "ip -j ", "ip -4 -j ", "ip -6 -j ", "nft list ", "ss -ltnup", "docker info ", "docker ps ", "docker container inspect ", "docker network ls "}
 	for _, line := range f.ran {

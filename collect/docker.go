@@ -3,13 +3,13 @@ package collect
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 )
 
 // docker asks the daemon for containers, networks and itself, and reads its settings.
 func (c *collector) docker() {
-	if data, ok := c.run("docker-info.json", "docker", "info", "--format", "{{json .}}"); ok {
-		c.keep("docker-info.json", data, new(info))
+	if c.daemonAnswers() {
 		c.inspect("docker-inspect.json", new([]container), []string{"ps", "--all", "--quiet", "--no-trunc"}, []string{"container", "inspect"})
 		c.inspect("docker-networks.json", new([]network), []string{"network", "ls", "--quiet", "--no-trunc"}, []string{"network", "inspect"})
 	}
@@ -19,7 +19,29 @@ func (c *collector) docker() {
 	}
 }
 
-// inspect lists objects and looks at all of them at once.
+// daemonAnswers asks the daemon about itself. Where it does not answer, some releases of the client print JSON without the daemon's part
+// all the same, and end well.
+func (c *collector) daemonAnswers() bool {
+	const file = "docker-info.json"
+	before := len(c.out.Missing)
+	data, ok := c.run(file, "docker", "info", "--format", "{{json .}}")
+	var i info
+	if len(data) > 0 && json.Unmarshal(data, &i) == nil && i.ServerVersion == "" {
+		why := "the daemon does not answer"
+		if len(i.ServerErrors) > 0 {
+			why = i.ServerErrors[0]
+		}
+		c.out.Missing = c.out.Missing[:before]
+		c.missing("%s: docker info: %s", file, why)
+		return false
+	}
+	if ok {
+		c.keep(file, data, new(info))
+	}
+	return ok
+}
+
+// inspect lists objects and looks at all of them at once. Those that are gone meanwhile are left out.
 func (c *collector) inspect(file string, into any, list, inspect []string) {
 	ids, ok := c.run(file, append([]string{"docker"}, list...)...)
 	if !ok {
@@ -30,10 +52,14 @@ func (c *collector) inspect(file string, into any, list, inspect []string) {
 		c.out.Files[file] = []byte("[]\n")
 		return
 	}
-	if data, ok := c.run(file, append(append([]string{"docker"}, inspect...), words...)...); ok {
+	data, ok := c.run(file, append(append([]string{"docker"}, inspect...), words...)...)
+	if ok || strings.HasPrefix(strings.TrimSpace(string(data)), "[") && strings.TrimSpace(string(data)) != "[]" {
 		c.keep(file, data, into)
 	}
 }
+
+// linkOptions are options of macvlan, ipvlan and overlay networks: on which link they are, and how.
+var linkOptions = [...]string{"parent", "macvlan_mode", "ipvlan_mode", "encrypted"}
 
 // keep writes those fields of a JSON text that the type of into has. A text that cannot be read is left out: what it holds is
 // not known, secrets perhaps.
@@ -45,7 +71,7 @@ func (c *collector) keep(file string, data []byte, into any) {
 	if list, ok := into.(*[]network); ok {
 		for _, n := range *list {
 			for name := range n.Options { // those of other drivers may be credentials
-				if !strings.HasPrefix(name, "com.docker.network.") {
+				if !strings.HasPrefix(name, "com.docker.network.") && !slices.Contains(linkOptions[:], name) {
 					delete(n.Options, name)
 				}
 			}

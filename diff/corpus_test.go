@@ -87,12 +87,23 @@ func (p probe) packets(t *testing.T, sp *packet.Space, n *netfilter.Net) (packet
 	t.Helper()
 	dst := netip.MustParseAddr(p.Dst)
 	in, src := "eth0", dst
-	if p.From == "outside" {
+	switch p.From {
+	case "host":
+		b := sp.Builder().Value(packet.FieldIn, 0).Addr(packet.FieldDst, dst).Value(packet.FieldDPort, uint64(p.DPort)).Value(packet.FieldSPort, 40000)
+		proto, err := packet.ParseProto(p.Proto)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if from, ok := n.Env.Source(dst); ok {
+			b.Addr(packet.FieldSrc, from)
+		}
+		return b.Value(packet.FieldProto, uint64(proto)).Set(), true
+	case "outside":
 		src = netip.MustParseAddr(p.Src)
 		if s, ok := n.Env.SubnetOf(src); ok {
 			in = s.Iface
 		}
-	} else {
+	default:
 		var ok bool
 		if in, src, _, ok = n.FromContainer(strings.TrimPrefix(p.From, "c:"), dst); !ok {
 			return sp.None(), false
@@ -112,6 +123,16 @@ func exceptions() map[string]string {
 		"misconfig-nat-redirect-80":    "nothing listens on the port that the host redirects to, and a container's probe takes the kernel's reset for silence",
 		"misconfig-persistent-restore": "nothing listens where a container probes the outside, and a container probes an address that is its own by now",
 	}
+}
+
+func (p probe) sender() Sender {
+	switch {
+	case p.From == "outside":
+		return Outside
+	case p.From == "host":
+		return Host
+	}
+	return Containers
 }
 
 func open(p probe) bool { return p.Result == "open" }
@@ -160,7 +181,7 @@ func TestMisconfigurations(t *testing.T) {
 			}
 			for _, p := range probesOf(t, base) {
 				q, ok := before[p.key()]
-				if !ok || p.From == "host" || p.Result == "refused" || q.Result == "refused" {
+				if !ok || p.Result == "refused" || q.Result == "refused" {
 					// A reset is the kernel's answer or a rule's: the probe does not tell which.
 					continue
 				}
@@ -197,7 +218,7 @@ func TestMisconfigurations(t *testing.T) {
 func told(t *testing.T, r *Result, p probe, n *netfilter.Net) Kind {
 	t.Helper()
 	for _, ch := range r.Changes {
-		if ch.Kind == Elsewhere || ch.V6 != n.V6() || ch.Inside != strings.HasPrefix(p.From, "c:") {
+		if ch.Kind == Elsewhere || ch.V6 != n.V6() || ch.Sender != p.sender() {
 			continue
 		}
 		if set, ok := p.packets(t, ch.Set.Space(), n); ok && ch.Set.Overlaps(set) {

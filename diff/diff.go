@@ -29,14 +29,32 @@ const (
 	Elsewhere Kind = "elsewhere"
 )
 
+// Sender says who sends packets.
+type Sender string
+
+// The senders: somebody outside, containers and virtual machines, and the host itself.
+const (
+	Outside    Sender = "outside"
+	Containers Sender = "containers"
+	Host       Sender = "host"
+)
+
+func (s Sender) name() string {
+	return map[Sender]string{Outside: "outside", Containers: "containers", Host: "the host itself"}[s]
+}
+
 // A Change is packets that are treated differently in one way.
 type Change struct {
 	Kind Kind
 	V6   bool
-	// Inside says that containers or virtual machines send the packets, otherwise somebody outside does.
-	Inside bool
+	// From whom the packets are.
+	Sender Sender
+	// Container says that the change is about a container that only one side has: it is Gone or New. Empty for all others.
+	Container Presence
 	// What says in words what they are for, From where they come from. Both use the names of the old side.
 	What, From string
+	// Diverted says that the packets never got where they were sent to: the host took them for itself, on the side on which they got through.
+	Diverted bool
 	// Set is the packets as they are sent, in the names of the old side.
 	Set packet.Set
 	// Old and New are one of the packets on both sides, each in its side's own names; nil where no packet of a few that were walked
@@ -50,6 +68,15 @@ type Change struct {
 	words string // of the protocol, while What is being gathered
 	more  int    // further targets
 }
+
+// Presence says of a container that it is on one side only.
+type Presence string
+
+// A container that only the old side has, or only the new one.
+const (
+	Gone Presence = "gone"
+	New  Presence = "new"
+)
 
 // A Result is all that is different.
 type Result struct {
@@ -66,9 +93,10 @@ func (r *Result) Different() bool {
 	return slices.ContainsFunc(r.Changes, func(c *Change) bool { return c.Kind != Elsewhere })
 }
 
-// Has says whether there is a change of the kind.
-func (r *Result) Has(k Kind) bool {
-	return slices.ContainsFunc(r.Changes, func(c *Change) bool { return c.Kind == k })
+func (r *Result) note(text string) {
+	if !slices.Contains(r.Notes, text) {
+		r.Notes = append(r.Notes, text)
+	}
 }
 
 // Options bound a comparison.
@@ -94,13 +122,16 @@ func Compare(before, after []*netfilter.Net, o Options) *Result {
 		case a == nil || b == nil:
 			r.Notes = append(r.Notes, name+" is not compared: a dump of it was given for one side only")
 		default:
-			c := newComparison(r, a, b, oldPubs, newPubs, o)
-			changes := c.run()
-			if c.old.Sym.Undecided() {
-				r.Undecided = append(r.Undecided, name+": the rules are too complicated for the budget")
-				continue
+			for _, sender := range []Sender{Outside, Containers, Host} {
+				// Each has a space of its own, as what is known of one's packets is of no use for another's.
+				c := newComparison(r, a, b, oldPubs, newPubs, o)
+				changes := c.run(sender)
+				if c.old.Sym.Undecided() {
+					r.Undecided = append(r.Undecided, fmt.Sprintf("%s, packets from %s: the rules are too complicated for the budget", name, sender.name()))
+					continue
+				}
+				r.Changes = append(r.Changes, changes...)
 			}
-			r.Changes = append(r.Changes, changes...)
 		}
 	}
 	slices.SortStableFunc(r.Changes, func(a, b *Change) int {
@@ -132,58 +163,76 @@ type comparison struct {
 	old, new *reach.World
 	names    *renaming
 	v6       bool
+	// oldSide and newSide are what a side does not have of the other's ports and networks: what ends there meets nobody, and has
+	// not reached anybody there. All in the names of the old side.
+	oldSide, newSide absent
+	// stand is the host's address where nothing tells it.
+	stand netip.Addr
 	// commonOut are the interfaces that lead out on both sides, for FieldOut.
 	commonOut packet.Set
 }
 
 func newComparison(r *Result, a, b *netfilter.Net, oldPubs, newPubs []exposure.Publication, o Options) *comparison {
 	syms := netfilter.NewSymbolics(o.Budget, a, b)
+	for _, s := range syms {
+		s.Bare()
+	}
 	c := &comparison{result: r, v6: a.V6(), old: reach.NewWorld(syms[0], oldPubs), new: reach.NewWorld(syms[1], newPubs)}
 	c.names = match(c.old, c.new)
 	r.Matched = appendMatches(r.Matched, c.names.matches)
-	r.Notes = append(r.Notes, c.names.notes...)
+	for _, n := range c.names.notes {
+		r.note(n)
+	}
+	for _, a := range c.names.assumed {
+		if !slices.Contains(r.Assumptions, a) {
+			r.Assumptions = append(r.Assumptions, a)
+		}
+	}
 	syms[1].Alias(c.names.toOldKey)
-	// The loopback address stands for any of the host's.
-	stand := netip.MustParseAddr("127.255.255.1")
-	if c.v6 {
-		stand = netip.IPv6Loopback()
+	c.stand, _ = a.Env.HostAddr(a.Env.Outside[0])
+	if !a.Env.Addressed() && b.Env.Addressed() {
+		c.stand, _ = b.Env.HostAddr(b.Env.Outside[0])
 	}
 	if !a.Env.Addressed() || !b.Env.Addressed() {
 		for _, s := range syms {
-			s.MasqueradeAs(stand)
+			s.MasqueradeAs(c.stand)
 		}
 	}
+	c.absentees(oldPubs, newPubs)
 	out := func(w *reach.World) packet.Set { return w.Sym.ByOutside() }
 	c.commonOut = out(c.old).Intersect(c.names.set(out(c.new)))
 	return c
 }
 
-// run compares both kinds of senders.
-func (c *comparison) run() []*Change {
-	var out []*Change
-	for _, inside := range []bool{false, true} {
-		oldStart, newStart := c.old.Strangers(true), c.new.Strangers(true)
-		if inside {
-			oldStart, newStart = c.old.Insiders(), c.new.Insiders()
-		}
-		if oldStart.IsEmpty() && newStart.IsEmpty() {
-			continue
-		}
-		c.unmatched(oldStart, newStart, inside)
-		p := c.pair(oldStart, newStart)
-		out = append(out, c.changes(p, inside)...)
-		if c.old.Sym.Undecided() {
-			return nil
-		}
+// run compares what one kind of senders sends.
+func (c *comparison) run(sender Sender) []*Change {
+	oldStart, newStart := c.openings(c.old, sender), c.openings(c.new, sender)
+	if oldStart.IsEmpty() && newStart.IsEmpty() {
+		return nil
 	}
-	return out
+	if sender == Containers {
+		c.unmatched(oldStart, newStart)
+	}
+	p := c.pair(oldStart, newStart)
+	if sender == Host && p.all.IsEmpty() && !c.old.Sym.Undecided() {
+		c.result.Notes = append(c.result.Notes, "the host has other addresses on the two sides: what it sends itself is not compared")
+	}
+	return c.changes(p, sender)
+}
+
+// openings are the first packets that a kind of senders sends.
+func (c *comparison) openings(w *reach.World, s Sender) packet.Set {
+	switch s {
+	case Containers:
+		return w.Insiders()
+	case Host:
+		return w.Own(c.stand)
+	}
+	return w.Strangers(true)
 }
 
 // unmatched notes networks that only one side has: what their containers send is not compared.
-func (c *comparison) unmatched(oldStart, newStart packet.Set, inside bool) {
-	if !inside {
-		return
-	}
+func (c *comparison) unmatched(oldStart, newStart packet.Set) {
 	oldStart = c.ordinary(oldStart)
 	renamed := c.ordinary(c.names.set(newStart))
 	for _, side := range []struct {
@@ -204,19 +253,32 @@ func (c *comparison) unmatched(oldStart, newStart packet.Set, inside bool) {
 
 // A pair is what became of the same packets on both sides, all in the names of the old one.
 type pair struct {
-	all          packet.Set // the packets that both sides know
-	old, new     *netfilter.Outcomes
-	oldGot, got  packet.Set // those that get through, with FieldOut where they leave the host
-	oldWay, ways []relation
+	all      packet.Set // the packets that both sides know
+	old, new *netfilter.Outcomes
+	// Those that get through, with FieldOut where they leave the host, and those of them to which answers come back.
+	oldGot, got           packet.Set
+	oldAnswered, answered packet.Set
+	oldWay, ways          []relation
 }
 
 func (c *comparison) pair(oldStart, newStart packet.Set) *pair {
 	p := &pair{old: c.old.Follow(oldStart), new: c.new.Follow(newStart)}
 	p.all = c.ordinary(oldStart.Intersect(c.names.set(newStart))).Forget(packet.FieldOut)
-	p.oldGot = c.got(c.old, p.old)
-	p.got = c.names.set(c.got(c.new, p.new))
+	for _, answered := range []bool{false, true} {
+		here, away := c.got(c.old, p.old, answered)
+		before := c.oldSide.leave(here, away)
+		here, away = c.got(c.new, p.new, answered)
+		after := c.newSide.leave(c.names.set(here), c.names.set(away))
+		if answered {
+			p.oldAnswered, p.answered = before, after
+		} else {
+			p.oldGot, p.got = before, after
+		}
+	}
 	keep := c.commonOut.Union(c.old.Space().Value(packet.FieldOut, 0))
-	p.oldGot, p.got = p.oldGot.Intersect(p.all).Intersect(keep), p.got.Intersect(p.all).Intersect(keep)
+	for _, x := range []*packet.Set{&p.oldGot, &p.got, &p.oldAnswered, &p.answered} {
+		*x = x.Intersect(p.all).Intersect(keep)
+	}
 	p.oldWay = relations(p.old, nil)
 	p.ways = relations(p.new, c.names)
 	return p
@@ -226,8 +288,17 @@ func (c *comparison) pair(oldStart, newStart packet.Set) *pair {
 // link-local, or goes from a container to itself.
 func (c *comparison) ordinary(x packet.Set) packet.Set {
 	sp := c.old.Space()
-	x = x.Intersect(sp.Value(packet.FieldSrcType, packet.AddrUnicast))
+	own := sp.Value(packet.FieldSrcType, packet.AddrLocal).Intersect(sp.Value(packet.FieldIn, 0))
+	x = x.Intersect(sp.Value(packet.FieldSrcType, packet.AddrUnicast).Union(own))
 	x = x.Intersect(sp.Value(packet.FieldDstType, packet.AddrUnicast).Union(sp.Value(packet.FieldDstType, packet.AddrLocal)))
+	if !c.v6 {
+		// Other messages of ICMP begin no connection (valid_new in net/netfilter/nf_conntrack_proto_icmp.c).
+		icmp, asks := sp.Value(packet.FieldProto, packet.ICMP), sp.None()
+		for _, t := range []uint64{8, 13, 15, 17} {
+			asks = asks.Union(sp.Value(packet.FieldICMPType, t))
+		}
+		x = x.Minus(icmp.Minus(asks))
+	}
 	if c.v6 {
 		link := netip.MustParsePrefix("fe80::/10")
 		x = x.Minus(sp.Prefix(packet.FieldSrc, link)).Minus(sp.Prefix(packet.FieldDst, link))
@@ -238,16 +309,36 @@ func (c *comparison) ordinary(x packet.Set) packet.Set {
 	return x
 }
 
-// got is the packets that get through: those that are answered, and of other protocols than TCP all that arrive. FieldOut is the
-// interface by which they leave the host for the outside, otherwise 0.
-func (c *comparison) got(w *reach.World, o *netfilter.Outcomes) packet.Set {
+// got is the packets that get through: those that are answered, and unless only they are asked for of other protocols than TCP all that arrive. FieldOut is the
+// interface by which they leave the host for the outside, otherwise 0. here is those that the host itself takes, away the others.
+func (c *comparison) got(w *reach.World, o *netfilter.Outcomes, answered bool) (here, away packet.Set) {
 	sp := w.Space()
 	tcp := sp.Value(packet.FieldProto, packet.TCP)
-	out := sp.None()
+	here, away = sp.None(), sp.None()
 	for _, e := range o.Ends {
-		out = out.Union(c.leaving(w, e.Answered.Union(e.Sent.Minus(tcp))))
+		got := e.Answered
+		if !answered {
+			got = got.Union(e.Sent.Minus(tcp))
+		}
+		got = c.leaving(w, got)
+		if e.Local {
+			here = here.Union(got)
+		} else {
+			away = away.Union(got)
+		}
 	}
-	return out
+	return here, away
+}
+
+// diverted is the packets to others that the host takes for itself.
+func diverted(w *reach.World, o *netfilter.Outcomes) packet.Set {
+	out := w.Space().None()
+	for _, e := range o.Ends {
+		if e.Local {
+			out = out.Union(e.Sent.Assign(packet.FieldOut, 0))
+		}
+	}
+	return out.Minus(w.Sym.ToHost())
 }
 
 // more is what gets through on one side and not on the other. What stays on the host or behind it does so whatever way would lead out.
@@ -259,19 +350,24 @@ func (c *comparison) more(x, y packet.Set) packet.Set {
 }
 
 // changes finds what is different.
-func (c *comparison) changes(p *pair, inside bool) []*Change {
+func (c *comparison) changes(p *pair, sender Sender) []*Change {
 	var out []*Change
-	opened, closed := c.more(p.got, p.oldGot), c.more(p.oldGot, p.got)
+	opened := c.more(p.got, p.oldGot).Union(c.more(p.answered, p.oldAnswered))
+	closed := c.more(p.oldGot, p.got).Union(c.more(p.oldAnswered, p.answered)).Minus(opened)
 	both := p.got.Forget(packet.FieldOut).Intersect(p.oldGot.Forget(packet.FieldOut))
-	translated := c.translated(p, both)
-	told := func(k Kind, set packet.Set) {
+	translated := c.translated(p, both).Minus(opened.Union(closed).Assign(packet.FieldOut, 0))
+	told := func(k Kind, set, diverted packet.Set) {
 		set = set.Assign(packet.FieldOut, 0)
-		out = append(out, c.tell(k, set, p.all, inside)...)
+		out = append(out, c.tell(k, set.Minus(diverted), p.all, sender)...)
+		for _, ch := range c.tell(k, set.Intersect(diverted), p.all, sender) {
+			ch.Diverted = true
+			out = append(out, ch)
+		}
 	}
-	told(Opened, opened)
-	told(Closed, closed)
-	told(Translated, translated)
+	told(Opened, opened, c.names.set(diverted(c.new, p.new)))
+	told(Closed, closed, diverted(c.old, p.old))
+	told(Translated, translated, c.old.Space().None())
 	rest := p.all.Intersect(c.old.Space().Value(packet.FieldOut, 0)).Minus(opened.Union(closed).Union(translated).Assign(packet.FieldOut, 0))
-	out = append(out, c.elsewhere(p, rest, inside)...)
+	out = append(out, c.elsewhere(p, rest, sender)...)
 	return out
 }

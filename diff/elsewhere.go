@@ -13,7 +13,7 @@ import (
 const maxElsewhere = 24
 
 // elsewhere finds packets that fare the same by rules with other words, or in another chain.
-func (c *comparison) elsewhere(p *pair, rest packet.Set, inside bool) []*Change {
+func (c *comparison) elsewhere(p *pair, rest packet.Set, sender Sender) []*Change {
 	type decision struct {
 		text string
 		sent packet.Set
@@ -66,9 +66,9 @@ func (c *comparison) elsewhere(p *pair, rest packet.Set, inside bool) []*Change 
 			if at.IsEmpty() {
 				continue
 			}
-			ch := &Change{Kind: Elsewhere, V6: c.v6, Inside: inside, Set: at, size: at.Size(), rank: rankOf(Elsewhere, inside, 0)}
+			ch := &Change{Kind: Elsewhere, V6: c.v6, Sender: sender, Set: at, size: at.Size(), rank: rankOf(Elsewhere, sender, 0)}
 			ch.What = fmt.Sprintf("%s, now %s", a.text, b.text)
-			ch.From = c.old.From(at, p.all)
+			ch.From = c.from(at, p.all, sender)
 			c.witness(ch)
 			out = append(out, ch)
 		}

@@ -3,6 +3,7 @@ package diff
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"github.com/dfwlint/dfwlint/exposure"
 	"github.com/dfwlint/dfwlint/hostfacts"
 	"github.com/dfwlint/dfwlint/reach"
+	"github.com/dfwlint/dfwlint/ruleset"
 )
 
 // A Match is something that both sides have under different names.
@@ -34,10 +36,12 @@ func appendMatches(list, more []Match) []Match {
 func match(before, after *reach.World) *renaming {
 	m := &matcher{old: before, new: after, toOld: map[string]string{}, toNew: map[string]string{}}
 	m.bridges()
+	m.learn()
 	r := &renaming{old: before, new: after, ifaces: m.toOld, back: m.toNew}
 	m.subnets(r)
 	m.containers(r)
-	r.matches = m.matches
+	m.onlyHere(r)
+	r.matches, r.assumed = m.matches, m.assumed
 	r.complete()
 	r.keys()
 	return r
@@ -47,6 +51,7 @@ type matcher struct {
 	old, new     *reach.World
 	toOld, toNew map[string]string // bridges
 	matches      []Match
+	assumed      []string
 }
 
 // inside lists the interfaces of containers and virtual machines, without the ports of bridges.
@@ -114,15 +119,48 @@ func (m *matcher) bridges() {
 	for _, v := range votes {
 		m.pairBridges(v.a, v.b, "they publish the same ports")
 	}
-	for _, a := range olds {
-		for _, b := range news {
-			for _, p := range m.old.Net.Env.SubnetsBehind(a) {
-				if !p.IsSingleIP() && !p.Addr().IsLinkLocalUnicast() && slices.Contains(m.new.Net.Env.SubnetsBehind(b), p) {
-					m.pairBridges(a, b, "both have the subnet "+p.String())
+	for _, single := range []bool{false, true} {
+		for _, a := range olds {
+			for _, b := range news {
+				for _, p := range m.old.Net.Env.SubnetsBehind(a) {
+					for _, q := range m.new.Net.Env.SubnetsBehind(b) {
+						switch {
+						case p.Addr().IsLinkLocalUnicast() || q.Addr().IsLinkLocalUnicast() || !p.Overlaps(q):
+						case !single && p == q && !p.IsSingleIP():
+							m.pairBridges(a, b, "both have the subnet "+p.String())
+						case single && (p.IsSingleIP() || q.IsSingleIP()):
+							one := p
+							if q.IsSingleIP() {
+								one = q
+							}
+							m.pairBridges(a, b, "both have the container "+one.Addr().String())
+						}
+					}
 				}
 			}
 		}
 	}
+}
+
+// learn takes a bridge's network from the other side where rules of one side do not tell it, as after nat was flushed.
+func (m *matcher) learn() {
+	for _, a := range slices.Sorted(maps.Keys(m.toNew)) {
+		b := m.toNew[a]
+		p, q := network(m.old, a), network(m.new, b)
+		switch {
+		case p.IsValid() && !q.IsValid() && !other(m.new, b, p):
+			m.new.Net.Env.Behind(p, b, "the old side")
+			m.assumed = append(m.assumed, fmt.Sprintf("%s has the network %s on the new side as on the old one: no rule of the new side tells", b, p))
+		case q.IsValid() && !p.IsValid() && !other(m.old, a, q):
+			m.old.Net.Env.Behind(q, a, "the new side")
+			m.assumed = append(m.assumed, fmt.Sprintf("%s has the network %s on the old side as on the new one: no rule of the old side tells", a, q))
+		}
+	}
+}
+
+// other says that what is known of an interface speaks against a network behind it.
+func other(w *reach.World, iface string, p netip.Prefix) bool {
+	return w.Net.Env.Addressed() || slices.ContainsFunc(w.Net.Env.SubnetsBehind(iface), func(q netip.Prefix) bool { return !p.Contains(q.Addr()) })
 }
 
 func networks(f *hostfacts.Facts) []hostfacts.Network {
@@ -285,6 +323,61 @@ func (m *matcher) containers(r *renaming) {
 			}
 		}
 	}
+}
+
+// onlyHere finds containers that one side has and the other does not. Where facts do not list the other side's, one is gone only if no rule
+// speaks of its address any more: rules that somebody has removed rarely are all of a container's.
+func (m *matcher) onlyHere(r *renaming) {
+	r.gone, r.came = map[netip.Addr]bool{}, map[netip.Addr]bool{}
+	paired := func(a netip.Addr, old bool) bool {
+		return slices.ContainsFunc(r.hosts, func(h hostPair) bool { return old && h.old == a || !old && h.new == a })
+	}
+	for _, g := range guests(m.old) {
+		if !paired(g.addr, true) && !present(m.new, g, r.toNewNet(g.addr)) {
+			r.gone[g.addr] = true
+		}
+	}
+	for _, g := range guests(m.new) {
+		if !paired(g.addr, false) && !present(m.old, g, r.moved(g.addr)) {
+			r.came[r.moved(g.addr)] = true
+		}
+	}
+}
+
+// present says whether a side has a container, or any rule for the address that it would have there.
+func present(w *reach.World, g *guest, at netip.Addr) bool {
+	if f := w.Facts(); f != nil && f.Containers != nil {
+		if g.name != "" {
+			c, ok := f.Container(g.name)
+			return ok && c.Running
+		}
+		_, ok := f.ContainerByIP(at)
+		return ok
+	}
+	for _, rs := range w.Net.Sets {
+		for rule := range rs.AllRules() {
+			if mentions(rule, at) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// mentions says whether a rule is about one address alone: as a source or destination, or as the target of NAT.
+func mentions(rule *ruleset.Rule, a netip.Addr) bool {
+	for _, m := range rule.Matches {
+		if x, ok := m.(*ruleset.Addr); ok && !x.Not && x.Mask == nil && x.Prefix.IsSingleIP() && x.Prefix.Addr() == a {
+			return true
+		}
+	}
+	switch t := rule.Target.(type) {
+	case *ruleset.DNAT:
+		return t.From == a
+	case *ruleset.SNAT:
+		return t.From == a
+	}
+	return false
 }
 
 func (g *guest) sharing(o *guest) string {

@@ -19,8 +19,10 @@ type renaming struct {
 	ifaces, back map[string]string
 	nets         []netPair
 	hosts        []hostPair
-	matches      []Match
-	notes        []string
+	// gone and came are the containers that only the old side has, or only the new one, by the old side's addresses.
+	gone, came     map[netip.Addr]bool
+	matches        []Match
+	notes, assumed []string
 	// oldKeys is the keys of rules' own conditions, new to old; newKeys is the way back.
 	oldKeys, newKeys map[string]string
 	sets             map[packet.Set]packet.Set
@@ -105,6 +107,27 @@ func (r *renaming) moved(a netip.Addr) netip.Addr {
 	return a
 }
 
+// toNewNet is an old side's address in its new network.
+func (r *renaming) toNewNet(a netip.Addr) netip.Addr {
+	for _, n := range r.nets {
+		if n.old.Contains(a) {
+			return within(n.new, a)
+		}
+	}
+	return a
+}
+
+// presence says whether an address, as the old side has it, is that of a container on one side only.
+func (r *renaming) presence(a netip.Addr) Presence {
+	switch {
+	case r.gone[a]:
+		return Gone
+	case r.came[a]:
+		return New
+	}
+	return ""
+}
+
 // toNewAddr is the address that the new side has for one of the old side.
 func (r *renaming) toNewAddr(a netip.Addr) netip.Addr {
 	for _, h := range r.hosts {
@@ -113,12 +136,7 @@ func (r *renaming) toNewAddr(a netip.Addr) netip.Addr {
 			break
 		}
 	}
-	for _, n := range r.nets {
-		if n.old.Contains(a) {
-			return within(n.new, a)
-		}
-	}
-	return a
+	return r.toNewNet(a)
 }
 
 // within is the address of the network with the host part of another address.

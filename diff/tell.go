@@ -4,8 +4,10 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 
 	"github.com/dfwlint/dfwlint/hostfacts"
+	"github.com/dfwlint/dfwlint/netfilter"
 	"github.com/dfwlint/dfwlint/packet"
 	"github.com/dfwlint/dfwlint/reach"
 )
@@ -16,12 +18,18 @@ type topic struct {
 	set  packet.Set
 	// port is set where what tells it already.
 	port bool
-	rank int
+	// anyAddr is set for a port that is published at all addresses.
+	anyAddr bool
+	rank    int
+	// others is set for all that is not told apart by name, of which addresses are to be told.
+	others bool
+	// container is set where the topic is a container that one side does not have.
+	container Presence
 }
 
 // topics takes the destinations of packets apart: published ports, containers and their networks, the host, and the rest. The names are
 // the old side's.
-func (c *comparison) topics(inside bool) []topic {
+func (c *comparison) topics(sender Sender) []topic {
 	sp := c.old.Space()
 	var out []topic
 	rest := sp.All()
@@ -36,18 +44,14 @@ func (c *comparison) topics(inside bool) []topic {
 	for i, w := range []*reach.World{c.old, c.new} {
 		for k := range w.Pubs {
 			p := &w.Pubs[k]
-			if p.HostPort == 0 || p.Guess {
+			if !isPort(p) {
 				continue
 			}
 			what := "published " + portText(p.HostIP, p.HostPort, p.Proto)
-			set := w.Called(p)
+			set := calls(w, p)
 			who, addr := p.Container, p.Addr
 			if i == 1 {
 				set, addr = c.names.set(set), c.names.toOld(addr)
-			}
-			if !p.HostIP.IsValid() {
-				// A neighbour may also send to the loopback address: DNAT comes before routing finds out.
-				set = set.Union(c.old.Loopback().Intersect(set.Forget(packet.FieldDst, packet.FieldDstType)))
 			}
 			if seen[what] {
 				continue
@@ -59,7 +63,7 @@ func (c *comparison) topics(inside bool) []topic {
 			if who != "" {
 				what += " (" + who + ")"
 			}
-			add(topic{what: what, set: set, port: true, rank: 2})
+			add(topic{what: what, set: set, port: true, anyAddr: !p.HostIP.IsValid(), rank: 2, container: c.names.presence(addr)})
 		}
 	}
 	for _, g := range c.everybody() {
@@ -68,10 +72,10 @@ func (c *comparison) topics(inside bool) []topic {
 			who = g.name + " (" + who + ")"
 		}
 		what := who + ", routed directly"
-		if inside {
+		if sender != Outside {
 			what = "the container " + who
 		}
-		add(topic{what: what, set: sp.Addr(packet.FieldDst, g.addr).Minus(c.old.Sym.ToHost()), rank: 1})
+		add(topic{what: what, set: sp.Addr(packet.FieldDst, g.addr).Minus(c.old.Sym.ToHost()), rank: 1, container: c.names.presence(g.addr)})
 	}
 	for i, w := range []*reach.World{c.old, c.new} {
 		for _, s := range w.Net.Env.Subnets {
@@ -89,7 +93,7 @@ func (c *comparison) topics(inside bool) []topic {
 				continue
 			}
 			what := fmt.Sprintf("containers in %s on %s, routed directly", p, iface)
-			if inside {
+			if sender != Outside {
 				what = fmt.Sprintf("containers in %s on %s", p, iface)
 			}
 			add(topic{what: what, set: set, rank: 1})
@@ -98,10 +102,10 @@ func (c *comparison) topics(inside bool) []topic {
 	add(topic{what: "the host's loopback addresses", set: c.old.Loopback(), rank: 3})
 	add(topic{what: "the host", set: c.old.Sym.ToHost(), rank: 3})
 	word := "other machines, routed by the host"
-	if inside {
+	if sender != Outside {
 		word = "the outside"
 	}
-	add(topic{what: word, set: rest, rank: 4})
+	add(topic{what: word, set: rest, rank: 4, others: true})
 	return out
 }
 
@@ -161,24 +165,35 @@ func portText(ip netip.Addr, port uint16, proto uint8) string {
 }
 
 // tell makes changes of a set of packets that are treated differently in one way: one for each topic, protocol and group of ports.
-func (c *comparison) tell(kind Kind, set, all packet.Set, inside bool) []*Change {
+func (c *comparison) tell(kind Kind, set, all packet.Set, sender Sender) []*Change {
 	var out []*Change
 	if set.IsEmpty() {
 		return nil
 	}
 	// To whom there is no way back need not be told as an exception.
 	all = all.Minus(c.old.Unanswerable())
-	for _, t := range c.topics(inside) {
+	for _, t := range c.topics(sender) {
 		at := set.Intersect(t.set)
 		if at.IsEmpty() {
 			continue
 		}
-		for _, g := range c.protocols(at, t.port) {
-			ch := &Change{Kind: kind, V6: c.v6, Inside: inside, What: t.what, words: g.words, Set: g.set}
-			ch.From = c.old.From(g.set, all.Intersect(t.set))
-			ch.rank = rankOf(kind, inside, t.rank)
+		for _, g := range c.together(c.protocols(at, t.port), all.Intersect(t.set), sender) {
+			ch := &Change{Kind: kind, V6: c.v6, Sender: sender, Container: t.container, What: t.what, words: g.words, Set: g.set}
+			if t.anyAddr && g.set.Within(c.old.Loopback()) {
+				ch.What += ", called at a loopback address"
+			}
+			if t.others {
+				if to := c.old.To(g.set, all.Intersect(t.set)); to != "" {
+					ch.What += " (" + to + ")"
+				}
+			}
+			ch.words += sourcePorts(g.set)
+			ch.From = c.from(g.set, all.Intersect(t.set), sender)
+			ch.rank = rankOf(kind, sender, t.rank)
 			// What is the same for several is told once.
-			i := slices.IndexFunc(out, func(o *Change) bool { return !t.port && o.rank == ch.rank && o.words == ch.words && o.From == ch.From })
+			i := slices.IndexFunc(out, func(o *Change) bool {
+				return !t.port && o.rank == ch.rank && o.words == ch.words && o.From == ch.From && o.Container == ch.Container
+			})
 			if i < 0 {
 				out = append(out, ch)
 				continue
@@ -204,13 +219,66 @@ func (c *comparison) tell(kind Kind, set, all packet.Set, inside bool) []*Change
 // maxNamed is how many targets a change names.
 const maxNamed = 4
 
-func rankOf(kind Kind, inside bool, topic int) int {
-	n := slices.Index([]Kind{Opened, Closed, Translated, Elsewhere}, kind) * 100
-	if inside {
-		n += 10
+// sourcePorts says from which source ports packets are where these are not those that programs choose by themselves.
+func sourcePorts(set packet.Set) string {
+	sp := set.Space()
+	ported := sp.None()
+	for _, p := range []uint64{packet.TCP, packet.UDP, packet.SCTP} {
+		ported = ported.Union(sp.Value(packet.FieldProto, p))
 	}
+	if !set.Within(ported) || set.Overlaps(sp.Range(packet.FieldSPort, firstUnprivileged, 65535)) {
+		return ""
+	}
+	return ", from source port " + reach.Spans(set.Ranges(packet.FieldSPort))
+}
+
+// firstUnprivileged is the first port that programs of everybody may use.
+const firstUnprivileged = 1024
+
+// from says where the packets of a set come from, out of all that may be sent.
+func (c *comparison) from(set, all packet.Set, sender Sender) string {
+	if sender != Host {
+		return c.old.From(set, all)
+	}
+	// Which of its addresses it takes follows from where it sends to.
+	return "the host itself"
+}
+
+func rankOf(kind Kind, sender Sender, topic int) int {
+	n := slices.Index([]Kind{Opened, Closed, Translated, Elsewhere}, kind) * 100
+	n += slices.Index([]Sender{Outside, Containers, Host}, sender) * 10
 	return n + topic
 }
+
+// together makes one of the portions that are whole protocols, TCP aside, and come from the same senders.
+func (c *comparison) together(list []portion, all packet.Set, sender Sender) []portion {
+	type whole struct {
+		at    int
+		names []string
+	}
+	byFrom := map[string]*whole{}
+	var out []portion
+	for _, g := range list {
+		name, ok := strings.CutSuffix(strings.TrimPrefix(g.words, ": "), " any port")
+		if g.words == "" || !ok && name != "icmp" && name != "icmpv6" && name != otherProtocols || name == "tcp" {
+			out = append(out, g)
+			continue
+		}
+		from := c.from(g.set, all, sender)
+		w := byFrom[from]
+		if w == nil {
+			byFrom[from] = &whole{len(out), []string{name}}
+			out = append(out, g)
+			continue
+		}
+		w.names = append(w.names, name)
+		out[w.at] = portion{": " + strings.Join(w.names[:len(w.names)-1], ", ") + " and " + name, out[w.at].set.Union(g.set)}
+	}
+	return out
+}
+
+// otherProtocols is all but those that are told by name.
+const otherProtocols = "other protocols"
 
 // A portion is packets of one protocol to ports that are treated alike.
 type portion struct {
@@ -256,7 +324,7 @@ func (c *comparison) protocols(set packet.Set, known bool) []portion {
 		rest = rest.Minus(at)
 	}
 	if !rest.IsEmpty() {
-		out = append(out, portion{": other protocols", rest})
+		out = append(out, portion{": " + otherProtocols, rest})
 	}
 	return out
 }
@@ -325,7 +393,7 @@ func (c *comparison) witness(ch *Change) bool {
 				break
 			}
 			a, b := c.old.Walk(m), c.new.Walk(c.names.model(m))
-			if c.shows(ch.Kind, a, b) {
+			if shows(ch.Kind, c.oldSide.meets(a, &a.Packet), c.newSide.meets(b, &a.Packet)) && (ch.Kind != Translated || c.apart(a, b)) {
 				ch.Old, ch.New, ch.If = a, b, a.If
 				return true
 			}
@@ -346,16 +414,28 @@ func (c *comparison) inhabited(f packet.Field) packet.Set {
 	return out
 }
 
-// shows says whether a packet's ways are those of the kind of change.
-func (c *comparison) shows(kind Kind, a, b *reach.Witness) bool {
-	got := func(x *reach.Witness) bool { return x.Reached() && (x.Answered() || x.Packet.Proto != packet.TCP) }
+// apart says whether NAT makes different packets of one.
+func (c *comparison) apart(a, b *reach.Witness) bool {
+	p, q := &a.Conn.Request.Out, &b.Conn.Request.Out
+	if p.SPort != q.SPort || p.DPort != q.DPort || p.Src != c.names.toOld(q.Src) {
+		return true
+	}
+	local := func(r *netfilter.Trace) bool { return r.Path == netfilter.PathInput || r.Out.In == "lo" }
+	if local(a.Conn.Request) && local(b.Conn.Request) {
+		return false // which of its addresses the host takes it at does not matter
+	}
+	return local(a.Conn.Request) != local(b.Conn.Request) || p.Dst != c.names.toOld(q.Dst)
+}
+
+// shows says whether how far a packet gets on both sides is what the kind of change says.
+func shows(kind Kind, a, b fate) bool {
 	switch kind {
 	case Opened:
-		return !got(a) && got(b)
+		return a < b
 	case Closed:
-		return got(a) && !got(b)
+		return a > b
 	case Translated:
-		return got(a) && got(b)
+		return a != lost && b != lost
 	}
-	return got(a) == got(b)
+	return (a == lost) == (b == lost)
 }

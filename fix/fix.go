@@ -25,8 +25,8 @@ type Options struct {
 	Unsafe bool
 	// Select says which findings to mend; nil means all that have commands.
 	Select func(*checks.Finding) bool
-	// Guard refuses a fix by its effect on packets. It gets the host before the fix and after it.
-	Guard func(before, after *checks.Host) *Objection
+	// Guard refuses a fix by its effect on packets. It gets the finding, and the host before the fix and after it.
+	Guard func(f *checks.Finding, before, after *checks.Host) *Objection
 }
 
 // An Objection says why a fix must not be carried out.
@@ -39,6 +39,8 @@ type Objection struct {
 // A Step is a fix that is carried out.
 type Step struct {
 	Finding *checks.Finding
+	// With are findings that the fix alone would have brought, and that are mended along with it.
+	With []*checks.Finding
 	// Commands are the iptables commands in order; Undo takes them back, in the order in which it must run.
 	Commands, Undo []string
 }
@@ -67,7 +69,7 @@ const maxSteps = 500
 func Make(h *checks.Host, fresh Source, o Options) *Plan {
 	p := &Plan{Before: h, FoundBefore: checks.Run(h, o.Run)}
 	m := &maker{plan: p, options: o, fresh: fresh, tried: map[string]bool{}}
-	m.host, m.found = h, p.FoundBefore
+	m.host, m.found, m.known = h, p.FoundBefore, counts(p.FoundBefore.Findings)
 	for len(p.Steps) < maxSteps {
 		f := m.next()
 		if f == nil {
@@ -78,7 +80,7 @@ func Make(h *checks.Host, fresh Source, o Options) *Plan {
 	p.After, p.FoundAfter = m.host, m.found
 	for _, f := range m.found.Findings {
 		switch {
-		case o.Select != nil && !o.Select(f) || m.tried[f.Fingerprint]:
+		case o.Select != nil && !o.Select(f) || m.tried[f.Fingerprint] || m.known[f.Fingerprint] == 0:
 		case kindOf(f) == checks.UnsafeFix && carriable(f):
 			p.Unsafe = append(p.Unsafe, f)
 		default:
@@ -97,17 +99,23 @@ type maker struct {
 	found    *checks.Result
 	commands []string
 	tried    map[string]bool
+	// known is what was found before any fix. What fixes have brought is of no weight, and mending it would take them back.
+	known map[string]int
 }
 
 // next is the first finding, the most severe one, whose fix is wanted and was not tried.
 func (m *maker) next() *checks.Finding {
 	for _, f := range m.found.Findings {
-		wanted := kindOf(f) == checks.SafeFix || kindOf(f) == checks.UnsafeFix && m.options.Unsafe
-		if wanted && carriable(f) && !m.tried[f.Fingerprint] && (m.options.Select == nil || m.options.Select(f)) {
+		if m.wanted(f) && m.known[f.Fingerprint] > 0 && !m.tried[f.Fingerprint] && (m.options.Select == nil || m.options.Select(f)) {
 			return f
 		}
 	}
 	return nil
+}
+
+// wanted says that a finding has a fix that was asked for.
+func (m *maker) wanted(f *checks.Finding) bool {
+	return carriable(f) && (kindOf(f) == checks.SafeFix || kindOf(f) == checks.UnsafeFix && m.options.Unsafe)
 }
 
 // kindOf is what may be done with a finding's commands: nothing without being asked where the finding itself rests on an assumption.
@@ -132,44 +140,67 @@ func isIptables(command string) bool {
 	return false
 }
 
-// try carries the fix of a finding out, looks at the host again, and keeps the new state if it is better.
+// maxTogether is how many fixes are tried together: that of a finding, and those of what it would bring.
+const maxTogether = 3
+
+// try carries the fix of a finding out, looks at the host again, and keeps the new state if it is better. Where it would bring a finding that has a
+// wanted fix of its own, both are tried together.
 func (m *maker) try(f *checks.Finding) {
 	m.tried[f.Fingerprint] = true
-	refuse := func(o Objection) { m.plan.Refused = append(m.plan.Refused, Refused{Finding: f, Objection: o}) }
-	all := append(slices.Clone(m.commands), f.Help.Commands...)
+	step := Step{Finding: f, Commands: f.Help.Commands}
+	var first *Objection
+	for range maxTogether {
+		host, found, next, o := m.attempt(&step)
+		if o == nil {
+			// A group of like findings shrinks with each fix and keeps its name.
+			m.tried[f.Fingerprint] = false
+			m.plan.Steps = append(m.plan.Steps, step)
+			m.host, m.found, m.commands = host, found, append(slices.Clone(m.commands), step.Commands...)
+			return
+		}
+		if first == nil {
+			first = o
+		}
+		if next == nil || !m.wanted(next) {
+			break
+		}
+		step.With = append(step.With, next)
+		step.Commands = append(slices.Clone(step.Commands), next.Help.Commands...)
+	}
+	m.plan.Refused = append(m.plan.Refused, Refused{Finding: f, Objection: *first})
+}
+
+// attempt carries a step out. It gives the host after it, or the objection, and the finding that it brings if that is why.
+func (m *maker) attempt(step *Step) (*checks.Host, *checks.Result, *checks.Finding, *Objection) {
+	all := append(slices.Clone(m.commands), step.Commands...)
 	sets, undo, err := carryOut(m.fresh(), all, len(m.commands))
 	if err != nil {
-		refuse(Objection{Reason: fmt.Sprintf("iptables would refuse it: %v.", err)})
-		return
+		return nil, nil, nil, &Objection{Reason: fmt.Sprintf("iptables would refuse it: %v.", err)}
 	}
 	host := *m.host
 	host.Rulesets = sets
 	found := checks.Run(&host, m.options.Run)
-	if o := m.worse(f, found); o != nil {
-		refuse(*o)
-		return
+	if next, o := m.worse(step.Finding, found); o != nil {
+		return nil, nil, next, o
 	}
 	if m.options.Guard != nil {
-		if o := m.options.Guard(m.host, &host); o != nil {
-			refuse(*o)
-			return
+		if o := m.options.Guard(step.Finding, m.host, &host); o != nil {
+			return nil, nil, nil, o
 		}
 	}
-	// A group of like findings shrinks with each fix and keeps its name.
-	m.tried[f.Fingerprint] = false
-	m.plan.Steps = append(m.plan.Steps, Step{Finding: f, Commands: f.Help.Commands, Undo: undo})
-	m.host, m.found, m.commands = &host, found, all
+	step.Undo = undo
+	return &host, found, nil, nil
 }
 
-// worse says why the findings after a fix are no better than before it; nil if they are.
-func (m *maker) worse(f *checks.Finding, after *checks.Result) *Objection {
+// worse says why the findings after a fix are no better than before it, nil if they are, and which is new.
+func (m *maker) worse(f *checks.Finding, after *checks.Result) (*checks.Finding, *Objection) {
 	before := counts(m.found.Findings)
 	now := counts(after.Findings)
 	if now[f.Fingerprint] >= before[f.Fingerprint] && !(!f.Possible && onlyPossible(after.Findings, f.Fingerprint)) {
-		return &Objection{Reason: "The finding would still be there."}
+		return nil, &Objection{Reason: "The finding would still be there."}
 	}
 	if len(after.Undecided) > len(m.found.Undecided) {
-		return &Objection{Reason: "What it does could not be decided within the budget."}
+		return nil, &Objection{Reason: "What it does could not be decided within the budget."}
 	}
 	for _, g := range after.Findings {
 		if g.Severity >= checks.Medium && before[g.Fingerprint] == 0 {
@@ -177,10 +208,10 @@ func (m *maker) worse(f *checks.Finding, after *checks.Result) *Objection {
 			if g.Proof != nil {
 				o.Proof = g.Proof.Trace
 			}
-			return o
+			return g, o
 		}
 	}
-	return nil
+	return nil, nil
 }
 
 // onlyPossible says that what is left of a finding rests on something that the input does not tell, such as another

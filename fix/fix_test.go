@@ -78,7 +78,7 @@ func TestGuard(t *testing.T) {
 	h, fresh := hostOf(afterReturn)
 	p := Make(h, fresh, Options{
 		Select: only("DU001"),
-		Guard: func(before, after *checks.Host) *Objection {
+		Guard: func(_ *checks.Finding, before, after *checks.Host) *Objection {
 			return &Objection{Reason: "no", Proof: &netfilter.Trace{}}
 		},
 	})

@@ -21,25 +21,63 @@ type Watch struct {
 	Admin []netip.Prefix
 }
 
-// Guard objects to whatever locks somebody out of ssh, or cuts what containers open, answers included. All packets are looked at,
-// not samples.
-func (w Watch) Guard(before, after *checks.Host) *Objection {
-	r := diff.Compare(Nets(before), Nets(after), diff.Options{})
+// Guard objects to whatever locks somebody out of ssh, or cuts what containers or the host itself open, answers included. All packets are looked at,
+// not samples. A fix that may cut traffic that was meant, and was asked for, may keep networks of containers apart again.
+func (w Watch) Guard(f *checks.Finding, before, after *checks.Host) *Objection {
+	nets := Nets(before)
+	r := diff.Compare(nets, Nets(after), diff.Options{})
 	if len(r.Undecided) > 0 {
 		return &Objection{Reason: "What it does to packets could not be decided within the budget."}
 	}
 	for _, c := range r.Changes {
-		if c.Kind != diff.Closed {
+		if c.Kind != diff.Closed || c.Diverted {
 			continue
 		}
-		if c.Inside {
+		lost := ordinary(c.Set)
+		if kindOf(f) == checks.UnsafeFix && c.Sender == diff.Containers {
+			lost = lost.Minus(between(nets, c))
+		}
+		switch {
+		case lost.IsEmpty():
+			continue
+		case c.Sender == diff.Containers:
 			return w.objection(c, fmt.Sprintf("It would cut what containers send: %s from %s.", c.What, c.From))
+		case c.Sender == diff.Host && wide(lost):
+			return w.objection(c, fmt.Sprintf("It would cut what the host itself sends: %s.", c.What))
 		}
 		if w.ssh(before, c) {
 			return w.objection(c, fmt.Sprintf("It would lock ssh out: %s from %s.", c.What, c.From))
 		}
 	}
 	return nil
+}
+
+// ordinary leaves out TCP from ports below 1024: no client opens connections from there.
+func ordinary(set packet.Set) packet.Set {
+	sp := set.Space()
+	return set.Minus(sp.Value(packet.FieldProto, packet.TCP).Intersect(sp.Range(packet.FieldSPort, 0, 1023)))
+}
+
+// wide says whether packets go to most of all addresses. Denying a few is what rules by address are for.
+func wide(set packet.Set) bool {
+	return set.Keep(packet.FieldDst).Size() > set.Space().All().Size()-2 // of logarithms
+}
+
+// between is the packets from one network of containers to another.
+func between(nets []*netfilter.Net, c *diff.Change) packet.Set {
+	sp := c.Set.Space()
+	out := sp.None()
+	for _, n := range nets {
+		if n.V6() != c.V6 {
+			continue
+		}
+		for _, s := range n.Env.Subnets {
+			if n.Env.IsInside(s.Iface) {
+				out = out.Union(sp.Prefix(packet.FieldDst, s.Prefix).Minus(sp.Classes(packet.FieldIn, []int{sp.Ifaces().Class(s.Iface)})))
+			}
+		}
+	}
+	return out.Minus(sp.Value(packet.FieldDstType, packet.AddrLocal))
 }
 
 // objection shows the packet of a change as it fares after the fix.

@@ -43,6 +43,8 @@ COMMIT
 		{"answers to ssh", "iptables -P OUTPUT DROP", "lock ssh out", nil},
 		{"containers' requests", "iptables -D FORWARD 2", "cut what containers send", nil},
 		{"answers to containers", "iptables -I FORWARD -i eth0 -j DROP", "cut what containers send", nil},
+		{"answers to the host's requests", "iptables -I INPUT -p udp --sport 53 -j DROP", "cut what the host itself sends", nil},
+		{"the host's requests", "iptables -A OUTPUT -p udp --dport 53 -j DROP", "cut what the host itself sends", nil},
 		{"more than before", "iptables -I INPUT -j ACCEPT", "", nil},
 	} {
 		before, fresh := hostOf(host)
@@ -50,7 +52,7 @@ COMMIT
 		if err != nil {
 			t.Fatal(err)
 		}
-		o := Watch{Admin: c.admin}.Guard(before, &checks.Host{Rulesets: sets, Live: true})
+		o := Watch{Admin: c.admin}.Guard(&checks.Finding{Help: checks.Help{Fix: checks.SafeFix}}, before, &checks.Host{Rulesets: sets, Live: true})
 		switch {
 		case c.want == "" && o != nil:
 			t.Errorf("%s: %s", c.name, o.Reason)

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -32,7 +33,10 @@ func TestKernel(t *testing.T) {
 	}
 	mended := 0
 	for _, release := range []string{"20.10", "28.5.2", "29.7.2-legacy"} {
-		for _, scenario := range []string{"user-after-return", "user-hostport", "user-allowlist", "user-two-sources", "user-multiport-hostports", "f2b-docker-user-hostport"} {
+		for _, scenario := range []string{
+			"user-after-return", "user-hostport", "user-allowlist", "user-two-sources", "user-multiport-hostports", "f2b-docker-user-hostport", "user-wrong-iface",
+			"user-drop-all", "user-accept-first", "forward-accept-first", "docker-chain-insert", "docker-chain-append", "nat-redirect-80", "input-policy-drop", "ufw",
+		} {
 			name := filepath.Join("..", "..", "shared", "corpus", "docker", release, "misconfig-"+scenario+".rules")
 			src, err := os.ReadFile(name)
 			if err != nil {
@@ -47,6 +51,7 @@ func TestKernel(t *testing.T) {
 				t.Errorf("%s/%s: %v", release, scenario, err)
 				continue
 			}
+			commands(t, lab, release+"/"+scenario, text, p)
 			connect(t, lab, release+"/"+scenario, string(fixed), p.After)
 		}
 	}
@@ -57,6 +62,56 @@ func TestKernel(t *testing.T) {
 	if mended < 5 {
 		t.Error("too little was mended")
 	}
+}
+
+// commands runs a plan's commands in a shell on the loaded rules, and then what takes them back: the kernel then has what the corrected file gives, and
+// what it had before.
+func commands(t *testing.T, lab *referee.Lab, label, rules string, p *Plan) {
+	t.Helper()
+	load := func(text string) string {
+		if err := lab.Clear(referee.NFT, referee.V4); err != nil {
+			t.Fatal(err)
+		}
+		if err := lab.Load(referee.NFT, referee.V4, text); err != nil {
+			t.Fatalf("%s: %v", label, err)
+		}
+		return saved(t, lab)
+	}
+	fixed, err := File(p.Before.Rulesets[0].File, p.After.Rulesets)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := load(string(fixed))
+	before := load(rules)
+	var script, undo []string
+	for _, s := range p.Steps {
+		script = append(script, s.Commands...)
+		undo = append(slices.Clone(s.Undo), undo...)
+	}
+	for _, step := range []struct {
+		word  string
+		lines []string
+		want  string
+	}{{"the commands", script, want}, {"their undo", undo, before}} {
+		text := "set -e\n" + regexp.MustCompile(`(?m)^iptables `).ReplaceAllString(strings.Join(step.lines, "\n")+"\n", "iptables-nft ")
+		if out, err := lab.Run(referee.Host, text, "sh"); err != nil {
+			t.Errorf("%s: %s: %v\n%s%s", label, step.word, err, out, text)
+			return
+		}
+		if got := saved(t, lab); got != step.want {
+			t.Errorf("%s: %s give\n%s\nand not\n%s", label, step.word, got, step.want)
+		}
+	}
+}
+
+// saved is what the kernel has, without comments and counters.
+func saved(t *testing.T, lab *referee.Lab) string {
+	t.Helper()
+	text, err := lab.Save(referee.NFT, referee.V4, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return regexp.MustCompile(`(?m)^#.*\n|\[\d+:\d+\]`).ReplaceAllString(text, "")
 }
 
 func factsOf(t *testing.T, lab *referee.Lab) *hostfacts.Facts {

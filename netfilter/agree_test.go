@@ -65,7 +65,11 @@ func labAddrs() string {
 			if strings.Contains(addr, ":") {
 				family = "inet6"
 			}
-			infos = append(infos, fmt.Sprintf(`{"family":%q,"local":%q,"prefixlen":%s,"scope":"global"}`, family, addr, bits))
+			scope := "global"
+			if name == "lo" {
+				scope = "host"
+			}
+			infos = append(infos, fmt.Sprintf(`{"family":%q,"local":%q,"prefixlen":%s,"scope":%q}`, family, addr, bits, scope))
 		}
 		links = append(links, fmt.Sprintf(`{"ifname":%q,"flags":["UP"],"addr_info":[%s]}`, name, strings.Join(infos, ",")))
 	}

@@ -7,8 +7,8 @@ import (
 	"github.com/dfwlint/dfwlint/ruleset"
 )
 
-// MasqueradeAs takes one address for whatever address of the host MASQUERADE takes, before any walk: so that two hosts of which the
-// addresses are not known masquerade alike.
+// MasqueradeAs takes one address for whatever address of the host MASQUERADE takes on an interface that leads out, before any walk: so that two
+// hosts of which the addresses are not known masquerade alike.
 func (s *Symbolic) MasqueradeAs(a netip.Addr) { s.masquerade = a }
 
 // Rewrites says which fields of an end's packets NAT has rewritten: FieldOrigDst, FieldOrigDPort, FieldOrigSrc and FieldOrigSPort then hold

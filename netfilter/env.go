@@ -125,6 +125,18 @@ func (e *Env) LeadsOutside(names ...string) {
 	e.Inside = slices.DeleteFunc(e.Inside, func(n string) bool { return e.leads[n] })
 }
 
+// Behind tells the environment which network is behind an interface of containers, with the host's address in it by Docker's habit, where
+// facts do not tell the host's addresses. It has to be told before anything is walked.
+func (e *Env) Behind(p netip.Prefix, iface, from string) {
+	if e.Addressed() {
+		return
+	}
+	e.inside[iface] = true
+	e.addSubnet(p, iface, from, false)
+	e.addLocal(e.NetworkGateway(p), "first address of "+p.String()+" behind "+iface, false)
+	e.arrange(nil)
+}
+
 // SubnetOf gives the longest known network that holds the address.
 func (e *Env) SubnetOf(a netip.Addr) (*Subnet, bool) {
 	for _, n := range e.sizes {

@@ -18,6 +18,8 @@ type Flow struct {
 
 	sym      *Symbolic
 	passages []*passage
+	// own says that the host itself sent the packets.
+	own bool
 
 	// roots are the built-in chains that were entered, in order; policies what their policies decided.
 	roots    []*ruleset.Chain

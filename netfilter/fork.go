@@ -12,7 +12,7 @@ import (
 func (n *Net) try(p packet.Packet, o TraceOptions, answers []bool) (*Trace, []question) {
 	w := &walk{
 		net: n, env: n.Env, trace: &Trace{In: p}, pkt: p, started: p.In, locals: maps.Clone(o.Locals), given: o.Opaque,
-		answers: answers, quiet: o.quiet, depth: o.depth,
+		answers: answers, quiet: o.quiet, depth: o.depth, bare: o.Bare,
 	}
 	w.cross()
 	w.trace.Out = w.pkt
@@ -25,6 +25,8 @@ type TraceOptions struct {
 	Locals map[netip.Addr]bool
 	// Opaque holds answers to conditions without a model, by the keys of packet's opaque variables.
 	Opaque map[string]bool
+	// Bare says that the packet has no extension headers and no IP options.
+	Bare bool
 
 	quiet bool
 	depth int

@@ -253,6 +253,12 @@ func (in *inference) finish() {
 	if len(e.Outside) == 0 {
 		e.Outside = []string{"eth0"}
 	}
+	e.arrange(in.live)
+}
+
+// arrange sorts the networks, of two that claim the same addresses first the one behind an interface that is live, and makes them quick to
+// find.
+func (e *Env) arrange(live map[string]bool) {
 	sort.SliceStable(e.Subnets, func(i, j int) bool {
 		a, b := &e.Subnets[i], &e.Subnets[j]
 		if a.Prefix.Bits() != b.Prefix.Bits() {
@@ -261,8 +267,9 @@ func (in *inference) finish() {
 		if a.Known != b.Known {
 			return a.Known
 		}
-		return !a.Known && in.live[a.Iface] && !in.live[b.Iface]
+		return !a.Known && live[a.Iface] && !live[b.Iface]
 	})
+	e.bySize, e.sizes = map[int]map[netip.Prefix]*Subnet{}, nil
 	for i := range e.Subnets {
 		s := &e.Subnets[i]
 		n := s.Prefix.Bits()

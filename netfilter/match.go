@@ -337,5 +337,8 @@ func (s *situation) setFits(m *ruleset.Set, index int) bool {
 // unknown asks the walk's oracle about a condition that cannot be computed.
 func (s *situation) unknown(m ruleset.Match, index int) bool {
 	key, what, not := s.w.net.opaqueKey(s.rule, m, index)
+	if s.w.bare && extension(m) {
+		return not
+	}
 	return s.w.ask(key, what) != not
 }

@@ -67,6 +67,24 @@ func (n *Net) opaqueKey(r *ruleset.Rule, m ruleset.Match, index int) (key, what 
 	return key, what, not
 }
 
+// extension says whether a match asks for a header that packets have beside those that a [packet.Packet] tells of: IPv6's extension headers and
+// IPv4's options. What programs send has none.
+func extension(m ruleset.Match) bool {
+	x, ok := m.(*ruleset.Opaque)
+	if !ok {
+		return false
+	}
+	switch x.Module {
+	case "rt", "hbh", "dst", "frag", "mh", "srh", "ipv4options":
+		return true
+	}
+	return false
+}
+
+// Bare leaves out packets with extension headers or IP options, before any walk: for questions about what programs send. For what rules may
+// meet at all they count.
+func (s *Symbolic) Bare() { s.bare = true }
+
 func placeOf(r *ruleset.Rule, index int) string {
 	return " @" + r.Chain.Table.Name + "/" + r.Chain.Name + "/" + strconv.Itoa(r.Index) + "/" + strconv.Itoa(index)
 }

@@ -30,8 +30,11 @@ type Outcome struct {
 // Follow walks first packets of connections that come in, to the end, and then the answers to them. start is as for [Symbolic.Receive];
 // TTLs are not told apart. An end may be reached on conditions: see [packet.Set.OpaqueVars].
 func (s *Symbolic) Follow(start packet.Set) *Outcomes {
-	start = start.Forget(packet.FieldTTL)
-	f := s.Receive(start)
+	return s.follow(s.Receive(start.Forget(packet.FieldTTL)))
+}
+
+// follow takes a flow of first packets on to the ends.
+func (s *Symbolic) follow(f *Flow) *Outcomes {
 	o := &Outcomes{Start: f.Start, Flow: f}
 	for _, p := range f.Delivered {
 		o.end(s, f, p, true)
@@ -44,7 +47,7 @@ func (s *Symbolic) Follow(start packet.Set) *Outcomes {
 
 // Arrived is the packets as sent that reach a container, the host or another machine.
 func (o *Outcomes) Arrived() packet.Set {
-	set := packet.Set{}
+	set := o.Start.Space().None()
 	for _, e := range o.Ends {
 		set = set.Union(e.Sent.Assign(packet.FieldOut, 0))
 	}
@@ -53,7 +56,7 @@ func (o *Outcomes) Arrived() packet.Set {
 
 // Answered is those to whose first answer the rules give way.
 func (o *Outcomes) Answered() packet.Set {
-	set := packet.Set{}
+	set := o.Start.Space().None()
 	for _, e := range o.Ends {
 		set = set.Union(e.Answered.Assign(packet.FieldOut, 0))
 	}
@@ -106,6 +109,9 @@ func (s *Symbolic) Sent(f *Flow, p Part) packet.Set {
 		moves[packet.FieldOrigSPort] = packet.FieldSPort
 	}
 	set = set.Rename(moves)
+	if f.own {
+		set = set.Assign(packet.FieldIn, 0)
+	}
 	// What rules write, and what is forgotten with an address.
 	set = set.Forget(packet.FieldState, packet.FieldDir, packet.FieldStatus, packet.FieldMark, packet.FieldCTMark, packet.FieldTTL)
 	if s.writesTOS() {

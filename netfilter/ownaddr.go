@@ -2,6 +2,7 @@ package netfilter
 
 import (
 	"net/netip"
+	"slices"
 
 	"github.com/dfwlint/dfwlint/hostfacts"
 	"github.com/dfwlint/dfwlint/ruleset"
@@ -110,6 +111,12 @@ func (e *Env) redirectAddr(in string, dst netip.Addr) (a netip.Addr, known bool)
 		return addr, true
 	}
 	return a, true
+}
+
+// hasAddr says whether an interface has an address of the family.
+func (e *Env) hasAddr(iface string) bool {
+	l, ok := e.Facts.LinkByName(iface)
+	return ok && slices.ContainsFunc(l.Addrs, func(la hostfacts.LinkAddr) bool { return la.Prefix.Addr().Is6() == e.V6() })
 }
 
 // narrowScope is the scope of an IPv6 address that is not global: 1 interface, 2 link, 5 site; otherwise 0 (ipv6_addr_scope in

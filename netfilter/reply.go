@@ -97,9 +97,14 @@ func (s *Symbolic) unturned(set packet.Set) packet.Set {
 func (s *Symbolic) returned(p Part, local bool) packet.Set {
 	began := p.Set
 	if local {
+		lo := s.Space.Value(packet.FieldOut, uint64(s.ifaces.Class("lo")))
+		if !p.Set.IsEmpty() && p.Set.Within(lo) {
+			return s.loopedBack(p)
+		}
 		p.Set = s.answeredBy(p.Set)
 		f := s.newFlow(p.Set)
-		for _, t := range []string{"raw", "mangle", "filter", "security"} {
+		p = s.undoable(f.throughAll(Output, "raw", p))
+		for _, t := range []string{"mangle", "filter", "security"} {
 			p = f.throughAll(Output, t, p)
 		}
 		p = f.throughAll(Postrouting, "mangle", p)
@@ -109,12 +114,19 @@ func (s *Symbolic) returned(p Part, local bool) packet.Set {
 	in := p
 	in.Set = p.Set.Assign(packet.FieldOut, 0)
 	entered := in.Set
-	in = f.throughAll(Prerouting, "raw", in)
+	in = s.undoable(f.throughAll(Prerouting, "raw", in))
 	in = f.throughAll(Prerouting, "mangle", in)
 	if in.Set != entered {
-		p.Set = p.Set.Intersect(in.Set.Forget(packet.FieldOut, packet.FieldMark, packet.FieldCTMark, packet.FieldTTL, packet.FieldDSCP, packet.FieldECN))
+		// What rules wrote goes with them.
+		written := []packet.Field{packet.FieldState, packet.FieldMark, packet.FieldCTMark, packet.FieldTTL, packet.FieldDSCP, packet.FieldECN}
+		began = p.Set.Intersect(in.Set.Forget(append(written, packet.FieldOut)...))
+		p.Set = in.Set.Forget(packet.FieldOut).Intersect(p.Set.Forget(written...))
 	}
-	began = p.Set
+	// Answers to what the host itself has sent stay on the host.
+	home, back := s.Space.Value(packet.FieldOut, 0), s.forwardBack
+	if own := !p.Set.IsEmpty() && p.Set.Within(home); own {
+		back = s.inwardBack
+	}
 	// Conntrack undoes the source's translation before routing.
 	undone := p
 	moves := map[packet.Field]packet.Field{}
@@ -128,7 +140,7 @@ func (s *Symbolic) returned(p Part, local bool) packet.Set {
 	}
 	if len(moves) == 0 {
 		p.Set = s.answeredBy(p.Set)
-		p = s.forwardBack(p)
+		p = back(p)
 		return s.began(began, p.Set)
 	}
 	// Several answers become one for which the source stood; what goes through is told by the fields that stay.
@@ -137,16 +149,16 @@ func (s *Symbolic) returned(p Part, local bool) packet.Set {
 		undone.Set = undone.Set.Forget(packet.FieldDstType).Intersect(s.addressTypes(true))
 	}
 	undone.Set = s.answeredBy(undone.Set)
-	undone = s.forwardBack(undone)
-	through := undone.Set.Forget(packet.FieldDstType, packet.FieldStatus, packet.FieldMark, packet.FieldCTMark, packet.FieldTTL, packet.FieldDSCP, packet.FieldECN)
+	undone = back(undone)
+	through := undone.Set.Forget(packet.FieldDstType, packet.FieldState, packet.FieldStatus, packet.FieldMark, packet.FieldCTMark, packet.FieldTTL, packet.FieldDSCP, packet.FieldECN)
 	if s.Net.Env.Routed() {
 		through = through.Forget(packet.FieldOut)
 	}
-	back := map[packet.Field]packet.Field{}
+	redone := map[packet.Field]packet.Field{}
 	for from, to := range moves {
-		back[to] = from
+		redone[to] = from
 	}
-	return began.Intersect(through.Rename(back))
+	return began.Intersect(through.Rename(redone))
 }
 
 // forwardBack walks answers through FORWARD and POSTROUTING's mangle.
@@ -161,16 +173,24 @@ func (s *Symbolic) forwardBack(p Part) Part {
 // answeredBy gives answers the interface that they leave by: what the routes say, where those are known, and otherwise that on which
 // the request came in.
 func (s *Symbolic) answeredBy(set packet.Set) packet.Set {
-	if !s.Net.Env.Routed() {
+	if !s.Net.Env.Routed() || set.Within(s.Space.Value(packet.FieldOut, 0)) {
 		return set
 	}
 	inside := s.withinBridges().Intersect(set)
 	return s.routed(set.Minus(inside)).Union(inside)
 }
 
+// undoable leaves out answers that the raw table took from conntrack, where it would have had to undo a translation.
+func (s *Symbolic) undoable(p Part) Part {
+	if v := p.view; v.origDst == packet.FieldOrigDst || v.origDPort == packet.FieldOrigDPort || v.origSrc == packet.FieldOrigSrc || v.origSPort == packet.FieldOrigSPort {
+		p.Set = p.Set.Intersect(s.tracked)
+	}
+	return p
+}
+
 // began restricts answers to those of which something got through.
 func (s *Symbolic) began(all, through packet.Set) packet.Set {
-	through = through.Forget(packet.FieldMark, packet.FieldCTMark, packet.FieldTTL, packet.FieldDSCP, packet.FieldECN, packet.FieldStatus)
+	through = through.Forget(packet.FieldState, packet.FieldMark, packet.FieldCTMark, packet.FieldTTL, packet.FieldDSCP, packet.FieldECN, packet.FieldStatus)
 	if s.Net.Env.Routed() {
 		through = through.Forget(packet.FieldOut)
 	}

@@ -28,6 +28,8 @@ type Symbolic struct {
 	outside  packet.Set
 	tracked  packet.Set
 	order    *Order
+	// bare says that no packet has extension headers.
+	bare bool
 	// alias renames opaque variables; nil leaves them as they are.
 	alias func(key string) string
 	// masquerade stands for the host's address in MASQUERADE's image; invalid for the one that the environment knows.
@@ -290,7 +292,10 @@ func (s *Symbolic) compile(r *ruleset.Rule, m ruleset.Match, index int, view per
 // opaque is the boolean variable of a condition without a model.
 func (s *Symbolic) opaque(r *ruleset.Rule, m ruleset.Match, index int) packet.Set {
 	key, what, not := s.Net.opaqueKey(r, m, index)
-	x := s.variable(key, what)
+	x := s.Space.None()
+	if !s.bare || !extension(m) {
+		x = s.variable(key, what)
+	}
 	if not {
 		return x.Complement()
 	}

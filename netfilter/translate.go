@@ -224,6 +224,9 @@ func (s *Symbolic) redirected(hook Hook, p Part, r ruleset.NATRange, whole packe
 		return s.rewritten(p, dstEnd, r, whole)
 	}
 	return s.byIface(p, packet.FieldIn, func(q Part, iface string) []Part {
+		if e := s.Net.Env; e.Addressed() && !e.hasAddr(iface) {
+			return nil // it is dropped
+		}
 		r.From, _ = s.Net.Env.HostAddr(iface)
 		r.To = r.From
 		return s.rewritten(q, dstEnd, r, whole)
@@ -233,8 +236,16 @@ func (s *Symbolic) redirected(hook Hook, p Part, r ruleset.NATRange, whole packe
 // masqueraded is MASQUERADE's image: the host's address on the interface that the packet leaves by.
 func (s *Symbolic) masqueraded(p Part, r ruleset.NATRange, whole packet.Set) []Part {
 	return s.byIface(p, packet.FieldOut, func(q Part, iface string) []Part {
-		if r.From = s.masquerade; !r.From.IsValid() {
-			r.From, _ = s.Net.Env.HostAddr(iface)
+		e := s.Net.Env
+		r.From, _ = e.HostAddr(iface)
+		switch {
+		case s.masquerade.IsValid() && !(e.IsInside(iface) && slices.ContainsFunc(e.SubnetsBehind(iface), func(p netip.Prefix) bool { return p.Contains(r.From) })):
+			r.From = s.masquerade
+		case iface == "lo" && e.Addressed() && !e.V6():
+			// An address of the scope host is none to masquerade as.
+			if r.From = e.selectAddr(iface, netip.Addr{}); !r.From.IsValid() {
+				return nil
+			}
 		}
 		r.To = r.From
 		return s.rewritten(q, srcEnd, r, whole)

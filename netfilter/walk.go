@@ -41,6 +41,8 @@ type walk struct {
 	// one that is on its way back.
 	cast           cast
 	orphan, echoed bool
+	// bare packets have no extension headers.
+	bare bool
 	// quiet walks record no steps.
 	quiet bool
 	depth int

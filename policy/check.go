@@ -240,6 +240,14 @@ func (v *view) counts(arrived, answered packet.Set) packet.Set {
 	return answered.Union(arrived.Minus(v.w.Space().Value(packet.FieldProto, packet.TCP)))
 }
 
+// conditions says on what a witness goes as it does.
+func conditions(x *reach.Witness) string {
+	if len(x.If) == 0 {
+		return ", or not: that rests on what the input does not tell"
+	}
+	return ", if " + strings.Join(x.If, " and ")
+}
+
 func got(x *reach.Witness) bool {
 	return x.Reached() && (x.Answered() || x.Packet.Proto != packet.TCP)
 }
@@ -277,7 +285,7 @@ func (v *view) unreachable(a *Assertion, r *Result, to *aim, from, except packet
 		return finding{status: good, reason: v.story(x), witness: x}
 	}
 	if x := v.w.Find(set, got); x != nil {
-		return finding{status: Undecided, witness: x, reason: v.story(x) + ", if " + strings.Join(x.If, " and ")}
+		return finding{status: Undecided, witness: x, reason: v.story(x) + conditions(x)}
 	}
 	return finding{status: Undecided, reason: "sets of packets say that some get there, but the walk of none shows it"}
 }
@@ -305,7 +313,7 @@ func (v *view) reachable(a *Assertion, r *Result, to *aim, from, except packet.S
 		return finding{status: Fail, reason: v.story(x), witness: x, empty: !to.named}
 	}
 	if x := v.w.Find(missing, lost); x != nil {
-		return finding{status: Undecided, witness: x, reason: v.story(x) + ", if " + strings.Join(x.If, " and ")}
+		return finding{status: Undecided, witness: x, reason: v.story(x) + conditions(x)}
 	}
 	// It is answered, but by something else than what was meant.
 	if x := v.w.Find(missing, func(*reach.Witness) bool { return true }); x != nil && len(x.If) == 0 && !sure.IsEmpty() {
@@ -323,7 +331,7 @@ func (v *view) clientPorts() packet.Set {
 
 // proof says for which packets a statement was checked, and which of them are of the other kind.
 func (v *view) proof(a *Assertion, all, set packet.Set, what string) string {
-	senders := v.strangers.Union(v.insiders)
+	senders := v.strangers.Union(v.insiders).Union(v.own)
 	if all.IsEmpty() {
 		return fmt.Sprintf("%s: nobody sends packets to %s from %s", v.family(), a.To, a.From)
 	}

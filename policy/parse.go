@@ -278,7 +278,7 @@ func (p *reader) targetOf(n *yaml.Node, m map[string]*yaml.Node) *Target {
 }
 
 func sourceKeys() []string {
-	return []string{"outside", "interface", "address", "not", "container", "network"}
+	return []string{"outside", "interface", "address", "not", "container", "network", "host"}
 }
 
 func (p *reader) source(n *yaml.Node) *Source {
@@ -303,6 +303,14 @@ func (p *reader) source(n *yaml.Node) *Source {
 				p.fail(at(m[k]), fmt.Sprintf("%q and %q cannot stand together", other, k), "nothing comes from both")
 			}
 		}
+	}
+	for _, other := range []string{"outside", "interface", "address", "not", "container", "network"} {
+		if m["host"] != nil && m[other] != nil {
+			p.fail(at(m["host"]), fmt.Sprintf("%q and %q cannot stand together", other, "host"), "the host sends from the address that its routes choose")
+		}
+	}
+	if v := m["host"]; v != nil {
+		s.Host = p.yes(v, "host")
 	}
 	if v := m["outside"]; v != nil {
 		s.Outside = p.yes(v, "outside")

@@ -84,6 +84,7 @@ func mistakes() map[string][]string {
 		one("expect: unreachable\nfrom: {address: 10.20.0.1/16}"):                   {`has bits beyond its prefix length; write 10.20.0.0/16 for the network or 10.20.0.1`},
 		one("expect: unreachable\nfrom: inside"):                                    {`"inside" is no address or prefix`},
 		one("expect: unreachable\nfrom: {container: a, outside: true}"):             {`"outside" and "container" cannot stand together`},
+		one("expect: unreachable\nfrom: {host: true, address: 10.0.0.1}"):           {`"address" and "host" cannot stand together`},
 		one("expect: unreachable\nfrom: {}"):                                        {`nothing says where from`},
 		one("expect: reachable"):                                                    {`"expect: reachable" needs "to"`},
 		one("expect: reachable\nto: {host: true}"):                                  {`p:3:7: "expect: reachable" needs a port here`},

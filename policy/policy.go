@@ -97,6 +97,8 @@ func (p Ports) String() string {
 type Source struct {
 	Pos
 	Outside bool
+	// Host says that the host itself sends them.
+	Host bool
 	// Interfaces are those that packets come in on.
 	Interfaces     []string
 	Addresses, Not []netip.Prefix
@@ -135,6 +137,8 @@ func (s *Source) String() string {
 	}
 	var parts []string
 	switch {
+	case s.Host:
+		parts = append(parts, "the host")
 	case s.Container != "":
 		parts = append(parts, "the container "+s.Container)
 	case s.Network != "":

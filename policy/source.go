@@ -18,6 +18,8 @@ type view struct {
 	// strangers and insiders are what may be sent from outside and by containers; unnamed is the part of strangers that comes from
 	// interfaces which nothing names, where rules name others.
 	strangers, insiders, unnamed packet.Set
+	// own is what the host itself sends.
+	own packet.Set
 	// wide says that sources are not narrowed to the interfaces that rules name.
 	wide bool
 }
@@ -26,6 +28,8 @@ func (c *checker) view(w *reach.World) *view {
 	v := &view{checker: c, w: w}
 	all := w.Strangers(true)
 	v.strangers, v.insiders = all, w.Insiders()
+	stand, _ := w.Net.Env.HostAddr(w.Net.Env.Outside[0])
+	v.own = w.Own(stand)
 	v.unnamed = all.Minus(w.Strangers(false))
 	return v
 }
@@ -33,7 +37,7 @@ func (c *checker) view(w *reach.World) *view {
 // outcomes are the walks that a set of packets as sent is answered from.
 func (v *view) outcomes(from packet.Set) []*netfilter.Outcomes {
 	var out []*netfilter.Outcomes
-	for _, start := range []packet.Set{v.strangers, v.insiders} {
+	for _, start := range []packet.Set{v.strangers, v.insiders, v.own} {
 		if from.Overlaps(start) {
 			out = append(out, v.w.Follow(start))
 		}
@@ -49,6 +53,8 @@ func (v *view) from(s *Source) (packet.Set, error) {
 	}
 	var x packet.Set
 	switch {
+	case s.Host:
+		return v.own, nil
 	case s.Container != "":
 		addrs, bridges, err := v.container(s.Container, s.Pos)
 		if err != nil {

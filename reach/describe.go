@@ -27,6 +27,9 @@ func Outline(set packet.Set) string {
 // outside of all are not told.
 func (w *World) From(set, all packet.Set) string {
 	sp := w.Space()
+	if !set.IsEmpty() && set.Within(sp.Value(packet.FieldIn, 0)) {
+		return "the host itself"
+	}
 	pairs, every := set.Keep(packet.FieldIn, packet.FieldSrc), all.Keep(packet.FieldIn, packet.FieldSrc)
 	if pairs.Overlaps(every) {
 		pairs = pairs.Intersect(every)
@@ -85,17 +88,31 @@ func (w *World) addresses(from, anyone packet.Set, inside bool) string {
 		return word
 	}
 	out := anyone.Minus(from)
-	in, except := w.around(from, out), w.around(out, from)
+	in, except := w.around(packet.FieldSrc, from, out), w.around(packet.FieldSrc, out, from)
 	if len(except) < len(in) {
 		return word + " but " + prefixes(except)
 	}
 	return prefixes(in)
 }
 
-// around is the prefixes that hold all sources of one set and none of the other; addresses of neither fill the gaps.
-func (w *World) around(in, out packet.Set) []netip.Prefix {
-	return slices.DeleteFunc(out.Complement().Prefixes(packet.FieldSrc), func(p netip.Prefix) bool {
-		return !w.Space().Prefix(packet.FieldSrc, p).Overlaps(in)
+// To says which addresses the packets of a set go to, of all that may be sent: "10.0.0.0/8", "all but 10.0.0.0/8". It is empty where they go to all.
+func (w *World) To(set, all packet.Set) string {
+	to := set.Keep(packet.FieldDst)
+	out := all.Keep(packet.FieldDst).Minus(to)
+	if out.IsEmpty() {
+		return ""
+	}
+	in, except := w.around(packet.FieldDst, to, out), w.around(packet.FieldDst, out, to)
+	if len(except) < len(in) {
+		return "all but " + prefixes(except)
+	}
+	return prefixes(in)
+}
+
+// around is the prefixes that hold all ends of one set and none of the other; addresses of neither fill the gaps.
+func (w *World) around(f packet.Field, in, out packet.Set) []netip.Prefix {
+	return slices.DeleteFunc(out.Complement().Prefixes(f), func(p netip.Prefix) bool {
+		return !w.Space().Prefix(f, p).Overlaps(in)
 	})
 }
 

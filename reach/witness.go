@@ -61,7 +61,7 @@ func (w *World) Walk(m packet.Model) *Witness {
 	p.Out, p.Mark, p.CTMark, p.Status, p.State, p.Dir = "", 0, 0, 0, packet.New, packet.Original
 	p.Orig, p.Reply = packet.Tuple{}, packet.Tuple{}
 	p.TTL = max(p.TTL, 64)
-	o := netfilter.TraceOptions{Opaque: m.Opaque, Locals: map[netip.Addr]bool{}}
+	o := netfilter.TraceOptions{Opaque: m.Opaque, Bare: true, Locals: map[netip.Addr]bool{}}
 	for _, e := range []struct {
 		a     netip.Addr
 		local bool

@@ -28,12 +28,14 @@ type sentKey struct {
 	where packet.Set
 }
 
-// NewWorlds makes the worlds of one host's families. The walks are the Nets' own.
+// NewWorlds makes the worlds of one host's families.
 func NewWorlds(nets ...*netfilter.Net) []*World {
 	pubs := exposure.Publications(nets...)
 	var out []*World
 	for _, n := range nets {
-		out = append(out, newWorld(n, n.Symbolic(), pubs))
+		sym := n.NewSymbolic(netfilter.Budget{})
+		sym.Bare()
+		out = append(out, newWorld(n, sym, pubs))
 	}
 	return out
 }
@@ -62,12 +64,16 @@ func (w *World) Facts() *hostfacts.Facts { return w.Net.Env.Facts }
 // V6 says whether the family is IPv6.
 func (w *World) V6() bool { return w.Net.V6() }
 
-// Follow is the walk of first packets, remembered.
+// Follow is the walk of first packets, remembered: of those that come in, or of those that the host itself sends.
 func (w *World) Follow(start packet.Set) *netfilter.Outcomes {
 	if o, ok := w.followed[start]; ok {
 		return o
 	}
-	o := w.Sym.Follow(start)
+	follow := w.Sym.Follow
+	if start.Within(w.Space().Value(packet.FieldIn, 0)) {
+		follow = w.Sym.FollowOwn
+	}
+	o := follow(start)
 	w.followed[start] = o
 	return o
 }
@@ -113,6 +119,11 @@ func (w *World) ToHost() packet.Set { return w.Sym.ToHost().Minus(w.Loopback()) 
 
 // Insiders are the first packets that containers and virtual machines send from their own networks.
 func (w *World) Insiders() packet.Set { return w.Sym.Typed(w.Openings().Intersect(w.Sym.FromInside())) }
+
+// Own are the first packets that the host itself sends, from the addresses that the kernel chooses. stand is the host's own where nothing tells it.
+func (w *World) Own(stand netip.Addr) packet.Set {
+	return w.Sym.OwnOpenings().Forget(packet.FieldTTL).Intersect(w.Sym.OwnSources(stand))
+}
 
 // Ended is the packets, as they were sent, that ended within where; local asks for those that the host took, otherwise for those
 // that it sent on. answered are those of them to which an answer comes back. FieldOut of both is 0.

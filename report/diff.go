@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/dfwlint/dfwlint/checks"
@@ -23,14 +24,17 @@ type Difference struct {
 	OldName, NewName string
 	Result           *diff.Result
 	Problems         []Problem
-	// FailOn is the kind of change from which on the exit status is 1: FailOnOpened, FailOnAny or FailOnNone.
+	// FailOn is what makes the exit status 1: FailOnAny, FailOnRules, FailOnOpened or FailOnNone.
 	FailOn string
 }
 
 // The words of --fail-on.
 const (
+	// FailOnAny is every difference; FailOnRules all but what is only closed because a container is gone.
+	FailOnAny   = "any"
+	FailOnRules = "rules"
+	// FailOnOpened is what is newly reachable.
 	FailOnOpened = "opened"
-	FailOnAny    = "any"
 	FailOnNone   = "none"
 )
 
@@ -42,10 +46,23 @@ func (d *Difference) ExitCode() int {
 	switch {
 	case len(d.report().Problems) > 0:
 		return ExitInput
-	case d.FailOn == FailOnAny && d.Result.Different(), d.FailOn == FailOnOpened && d.Result.Has(diff.Opened):
+	case d.Result.Different() && slices.ContainsFunc(d.Result.Changes, d.fails):
 		return ExitFindings
 	}
 	return ExitClean
+}
+
+// fails says whether a change makes the exit status 1.
+func (d *Difference) fails(c *diff.Change) bool {
+	switch d.FailOn {
+	case FailOnAny:
+		return c.Kind != diff.Elsewhere
+	case FailOnRules:
+		return c.Kind != diff.Elsewhere && (c.Kind != diff.Closed || c.Container != diff.Gone)
+	case FailOnOpened:
+		return c.Kind == diff.Opened
+	}
+	return false
 }
 
 func (d *Difference) report() *Report {
@@ -81,6 +98,9 @@ func (d *Difference) finding(c *checks.Check, ch *diff.Change) *checks.Finding {
 		f.Severity = checks.High
 	}
 	f.Message = stop(fmt.Sprintf("%s: %s, from %s", diffWord(ch), ch.What, ch.From))
+	if text := presence(ch); text != "" {
+		f.Message += " " + stop(strings.ToUpper(text[:1])+text[1:])
+	}
 	if len(d.New) > 0 {
 		f.Primary = checks.Location{File: d.New[0].File, Line: 1}
 	}
@@ -97,7 +117,7 @@ func (d *Difference) finding(c *checks.Check, ch *diff.Change) *checks.Finding {
 			f.Related = append(f.Related, checks.Related{Location: l, Message: "what decided on the old side"})
 		}
 	}
-	f.Detail = "Old: " + stop(fate(ch.Old)) + " New: " + stop(fate(ch.New))
+	f.Detail = "Old: " + stop(sideFate(ch, ch.Old)) + " New: " + stop(sideFate(ch, ch.New))
 	f.Proof = &checks.Proof{Title: "a packet that is treated differently", Trace: ch.New.Conn.Request, Outcome: fate(ch.New)}
 	return f
 }
@@ -108,6 +128,26 @@ func diffWord(ch *diff.Change) string {
 		diff.Opened: "newly reachable", diff.Closed: "newly blocked", diff.Translated: "differently NATed", diff.Elsewhere: "decided elsewhere",
 	}
 	return words[ch.Kind] + " over " + map[bool]string{false: "IPv4", true: "IPv6"}[ch.V6]
+}
+
+// presence says that a change is about a container that is on one side only.
+func presence(ch *diff.Change) string {
+	switch ch.Container {
+	case diff.Gone:
+		return "the container is gone, or stopped"
+	case diff.New:
+		return "the container is new"
+	}
+	return ""
+}
+
+// sideFate is fate, and says where a packet reaches nobody although it is let through: the other side alone publishes that port.
+func sideFate(ch *diff.Change, x *reach.Witness) string {
+	text := fate(x)
+	if reached := x.Reached() && x.Answered(); reached && (ch.Kind == diff.Opened && x == ch.Old || ch.Kind == diff.Closed && x == ch.New) {
+		text += "; nobody is known to listen there"
+	}
+	return text
 }
 
 // fate says what becomes of a witness and of the answer to it.
@@ -199,6 +239,12 @@ func (t *text) change(ch *diff.Change) {
 	}
 	fmt.Fprintln(&t.b, hang(t.style.ink(ink, word)+": ", columns(word)+2, visible(ch.What), t.Width))
 	line("from ", ch.From)
+	if text := presence(ch); text != "" {
+		line("", text)
+	}
+	if ch.Diverted {
+		line("", map[diff.Kind]string{diff.Opened: "the host takes them for itself", diff.Closed: "the host took them for itself"}[ch.Kind]+", wherever they were sent to")
+	}
 	if ch.Old == nil {
 		line("", "no packet of a few that were walked shows it: it rests on what is not known, such as routes")
 		fmt.Fprintln(&t.b)
@@ -222,7 +268,7 @@ func (t *text) change(ch *diff.Change) {
 				at = fmt.Sprintf(" [%s:%d]", t.r.nameOf(p.file), p.line)
 			}
 		}
-		line(side.label, fate(side.x)+at)
+		line(side.label, sideFate(ch, side.x)+at)
 		if t.Verbose {
 			t.ways(lead+"     ", side.x.Conn)
 		}
@@ -277,10 +323,14 @@ type diffMatch struct {
 type diffChange struct {
 	Kind   diff.Kind `json:"kind"`
 	Family string    `json:"family"`
-	// Senders is "outside" or "containers".
-	Senders string `json:"senders"`
-	What    string `json:"what"`
-	From    string `json:"from"`
+	// Senders is "outside", "containers" or "host".
+	Senders diff.Sender `json:"senders"`
+	// Container is "gone" or "new" where the change is about a container that is on one side only.
+	Container diff.Presence `json:"container,omitempty"`
+	What      string        `json:"what"`
+	From      string        `json:"from"`
+	// Diverted says that the host itself took, or takes, what was sent to others.
+	Diverted bool `json:"diverted,omitempty"`
 	// Prefixes and Ports are those that the packets are sent to, the latter only of protocols that have ports.
 	Destinations []string   `json:"destinations"`
 	Protocols    []string   `json:"protocols"`
@@ -316,20 +366,17 @@ func diffJSON(w io.Writer, d *Difference) error {
 	for _, m := range d.Result.Matched {
 		out.Matched = append(out.Matched, diffMatch(m))
 	}
-	way := func(x *reach.Witness) *diffWay {
+	way := func(ch *diff.Change, x *reach.Witness) *diffWay {
 		if x == nil {
 			return nil
 		}
-		return &diffWay{Packet: NewPacketObject(&x.Packet), Outcome: fate(x), By: blameJSON(r, x.Blame()), Way: NewConnectionObject(x.Conn, TraceObjectOptions{MatchedOnly: true})}
+		return &diffWay{Packet: NewPacketObject(&x.Packet), Outcome: sideFate(ch, x), By: blameJSON(r, x.Blame()), Way: NewConnectionObject(x.Conn, TraceObjectOptions{MatchedOnly: true})}
 	}
 	for _, ch := range d.Result.Changes {
-		o := diffChange{Kind: ch.Kind, Family: "IPv4", Senders: "outside", What: ch.What, From: ch.From, If: ch.If, Old: way(ch.Old), New: way(ch.New),
+		o := diffChange{Kind: ch.Kind, Family: "IPv4", Senders: ch.Sender, Container: ch.Container, Diverted: ch.Diverted, What: ch.What, From: ch.From, If: ch.If, Old: way(ch, ch.Old), New: way(ch, ch.New),
 			Destinations: []string{}, Protocols: []string{}, Ports: []spanJSON{}, Sources: []string{}}
 		if ch.V6 {
 			o.Family = "IPv6"
-		}
-		if ch.Inside {
-			o.Senders = "containers"
 		}
 		for _, f := range []struct {
 			field packet.Field

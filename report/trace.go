@@ -336,10 +336,10 @@ func outcome(t *netfilter.Trace) string {
 		text += ": " + t.Note
 	}
 	if t.Verdict == netfilter.Accept && t.Out.Dst.IsValid() {
-		switch t.Path {
-		case netfilter.PathForward, netfilter.PathOutput:
+		switch {
+		case t.Path != netfilter.PathInput && t.Out.Out != "":
 			text += fmt.Sprintf("; leaves on %s as %s", t.Out.Out, packetEnds(&t.Out))
-		case netfilter.PathInput:
+		default:
 			text += fmt.Sprintf("; delivered to the host as %s", packetEnds(&t.Out))
 		}
 	}

@@ -33,7 +33,7 @@ A policy is a YAML file:
       except: [{published: [80/tcp, 443/tcp]}, {host: true, port: 22/tcp, from: 10.20.0.0/16}]
 
 to: published, container, network, address or host, with port where it has any. from: outside, interface, address,
-not, container or network; left out it is the outside. "reachable" means from every such source, answers included.
+not, container, network or host; left out it is the outside. "reachable" means from every such source, answers included.
 --init writes a policy that describes what is open now, to be edited down; --schema prints the JSON schema, for
 editors that check while one writes, and --language the whole description.
 

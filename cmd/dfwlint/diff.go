@@ -18,10 +18,11 @@ fare the same but by other rules are counted, and listed with -v.
 
 OLD and NEW are dumps, or directories that dfwlint reads as a --context: a host's dumps with facts of it. Four files are
 both families of both sides, the old ones first. Bridges, networks and containers that Docker named anew are matched by
-their names in the context, by what they publish and by their subnets, so that a restart is no difference.
+their names in the context, by what they publish and by their subnets, so that a restart is no difference. A container that
+only one side has is said to be gone or new; --fail-on rules lets those pass that are gone, with what they published.
 
-Compared are first packets of connections and the answers to them, from outside and from containers and virtual
-machines, of all protocols. What the host itself sends is not compared.
+Compared are first packets of connections and the answers to them, of all protocols: from outside, from containers and
+virtual machines, and from the host itself.
 
 Exit status: 0 nothing is different (or nothing that --fail-on names), 1 something is, 2 wrong usage, 3 a dump could not
 be read or was only partly understood, or the rules were too complicated to compare.`
@@ -53,7 +54,7 @@ func newDiff(c console) *cobra.Command {
 	}
 	fl := cmd.Flags()
 	fl.SortFlags = false
-	fl.StringVar(&f.failOn, "fail-on", report.FailOnAny, "exit with 1 where something is `DIFFERENT`: any, opened (newly reachable) or none")
+	fl.StringVar(&f.failOn, "fail-on", report.FailOnAny, "exit with 1 where something is `DIFFERENT`: any, rules (all but containers that are gone), opened (newly reachable) or none")
 	fl.StringVar(&f.context, "context", "", "`DIR` with facts that hold for both sides")
 	fl.StringVar(&f.oldContext, "old-context", "", "`DIR` with facts of the old side")
 	fl.StringVar(&f.newContext, "new-context", "", "`DIR` with facts of the new side")
@@ -64,15 +65,15 @@ func newDiff(c console) *cobra.Command {
 	fl.BoolVarP(&f.quiet, "quiet", "q", false, "differences only: no notes")
 	registerStyle(cmd, &f.color, &f.width)
 	fixed(cmd, "format", report.Formats()...)
-	fixed(cmd, "fail-on", report.FailOnAny, report.FailOnOpened, report.FailOnNone)
+	fixed(cmd, "fail-on", report.FailOnAny, report.FailOnRules, report.FailOnOpened, report.FailOnNone)
 	return cmd
 }
 
 func (f *diffFlags) run(c console, cmd *cobra.Command, args []string) error {
 	switch f.failOn {
-	case report.FailOnAny, report.FailOnOpened, report.FailOnNone:
+	case report.FailOnAny, report.FailOnRules, report.FailOnOpened, report.FailOnNone:
 	default:
-		return fmt.Errorf("--fail-on %q: use any, opened or none", f.failOn)
+		return fmt.Errorf("--fail-on %q: use any, rules, opened or none", f.failOn)
 	}
 	if len(args) != 2 && len(args) != 4 {
 		return fmt.Errorf("give OLD and NEW: two dumps or directories, or four dumps, those of the old side first; not %d (see dfwlint diff --help)", len(args))

@@ -167,6 +167,9 @@ func writeFixReport(w io.Writer, p *fix.Plan) {
 	}
 	for _, s := range p.Steps {
 		say("mended", s.Finding, "")
+		for _, f := range s.With {
+			fmt.Fprintf(w, "  together with what that alone would bring: %s %s: %s\n", f.Check.ID, f.Check.Name, f.Message)
+		}
 	}
 	for _, r := range p.Refused {
 		say("not mended", r.Finding, r.Reason)

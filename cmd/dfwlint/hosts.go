@@ -42,6 +42,12 @@ func (h *hostInput) host(facts *hostfacts.Facts) *checks.Host {
 		host.Settings = h.config.Settings
 	}
 	for _, in := range h.inputs {
+		if in.forgiven() {
+			if familyHint(in.Name) == parser.IPv6 {
+				host.EmptyV6 = in.File
+			}
+			continue
+		}
 		host.Rulesets = append(host.Rulesets, in.rulesets...)
 		host.Live = host.Live && live(in.File)
 	}
@@ -115,6 +121,11 @@ func settle(hosts []*hostInput) []*hostInput {
 		}
 	}
 	return hosts
+}
+
+// forgiven says that an input is an empty dump beside one that is not.
+func (in *input) forgiven() bool {
+	return in.File != nil && len(in.rulesets) == 0 && slices.ContainsFunc(in.Notes, func(n parser.Note) bool { return n.Code == "empty" })
 }
 
 // clash says whether two inputs are of the same family and backend.

@@ -44,6 +44,7 @@ func newRoot(c console) *cobra.Command {
 			return lint(c, cmd, f, args)
 		},
 	}
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error { return flagError(root, cmd, err) })
 	root.SetVersionTemplate(versionText())
 	f.register(root)
 	root.AddCommand(newAssert(c), newDiff(c), newFix(c), newTrace(c), newExposure(c), newFmt(c), newExplain(c), newChecks(c), newCollect(c), newConfig(c), newInit(c), newGrammar(c), newVersion(c), newMan(root))

@@ -8,7 +8,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"time"
 
 	"github.com/dfwlint/dfwlint/collect"
 )
@@ -24,15 +26,28 @@ func (thisHost) Run(ctx context.Context, name string, args ...string) ([]byte, e
 	var out, stderr bytes.Buffer
 	cmd := exec.CommandContext(ctx, path, args...)
 	cmd.Stdout, cmd.Stderr = &out, &stderr
-	cmd.Env = append(os.Environ(), "LC_ALL=C")
+	cmd.Env = localEnv(os.Environ())
+	// A program that was killed may have left children that hold its output open.
+	cmd.WaitDelay = time.Second
 	if err := cmd.Run(); err != nil {
+		if ctx.Err() != nil {
+			return nil, errors.New("it gave no answer in time")
+		}
 		if said := strings.TrimSpace(stderr.String()); said != "" {
 			first, _, _ := strings.Cut(said, "\n")
-			return nil, fmt.Errorf("%w: %s", err, first)
+			err = fmt.Errorf("%w: %s", err, first)
 		}
-		return nil, err
+		return out.Bytes(), err
 	}
 	return out.Bytes(), nil
+}
+
+// localEnv is the environment in which programs speak English and docker of this host's daemon, whatever context somebody has chosen for it.
+func localEnv(env []string) []string {
+	env = slices.DeleteFunc(env, func(v string) bool {
+		return strings.HasPrefix(v, "DOCKER_CONTEXT=") || strings.HasPrefix(v, "DOCKER_HOST=") && !strings.HasPrefix(v, "DOCKER_HOST=unix:")
+	})
+	return append(env, "LC_ALL=C", "DOCKER_CONTEXT=default")
 }
 
 func lookPath(name string) (string, error) {
