@@ -15,19 +15,20 @@ type Symbolic struct {
 	Net   *Net
 	Space *packet.Space
 
-	ifaces   *packet.Ifaces
-	passages map[passageKey]*passage
-	orders   map[*ruleset.Chain][]*ruleset.Chain
-	indexes  map[*ruleset.Chain]*chainIndex
-	mutates  map[*ruleset.Chain]bool
-	matches  map[matchKey]packet.Set
-	forwards map[forwardKey]forwarded
-	types    [2]packet.Set // the relation of address and address class, for destination and source
-	routes   packet.Set
-	made     [3]bool
-	outside  packet.Set
-	tracked  packet.Set
-	order    *Order
+	ifaces    *packet.Ifaces
+	passages  map[passageKey]*passage
+	orders    map[*ruleset.Chain][]*ruleset.Chain
+	indexes   map[*ruleset.Chain]*chainIndex
+	mutates   map[*ruleset.Chain]bool
+	matches   map[matchKey]packet.Set
+	variables map[chainKey]packet.Variables
+	forwards  map[forwardKey]forwarded
+	types     [2]packet.Set // the relation of address and address class, for destination and source
+	routes    packet.Set
+	made      [3]bool
+	outside   packet.Set
+	tracked   packet.Set
+	order     *Order
 	// alias renames opaque variables; nil leaves them as they are.
 	alias func(key string) string
 	// masquerade stands for the host's address in MASQUERADE's image; invalid for the one that the environment knows.

@@ -245,3 +245,37 @@ func TestMisuse(t *testing.T) {
 		}()
 	}
 }
+
+// TestReplace compares replacing with keeping the old value by a move and assigning the new one.
+func TestReplace(t *testing.T) {
+	rng := rand.New(rand.NewSource(21))
+	s := NewSpace(Config{})
+	addr := func() netip.Addr { return cellAddr(false, rng.Intn(256)) }
+	for range 400 {
+		x := s.None()
+		for range 1 + rng.Intn(4) {
+			lo, hi := uint64(rng.Intn(3000)), uint64(rng.Intn(60000))
+			x = x.Union(s.Conj(s.Prefix(FieldDst, netip.PrefixFrom(addr(), 24+rng.Intn(9)).Masked()), s.Range(FieldDPort, lo, lo+hi%1000),
+				s.Value(FieldProto, uint64(rng.Intn(3))), s.Range(FieldOrigDPort, lo%7, hi), s.Value(FieldECN, uint64(rng.Intn(4)))))
+		}
+		if rng.Intn(3) == 0 {
+			x = x.Complement()
+		}
+		from, lo := addr(), uint16(rng.Intn(60000))
+		to, hi := from, lo
+		if rng.Intn(2) == 0 {
+			to, hi = addr(), lo+uint16(rng.Intn(5000))
+		}
+		moved := x.Move(FieldDst, FieldOrigDst)
+		if to.Less(from) {
+			from, to = to, from
+		}
+		if got, want := x.Replace(s.ReplaceAddr(FieldDst, FieldOrigDst, from, to)), moved.AssignAddrRange(FieldDst, from, to); got != want {
+			t.Fatalf("address: %v, want %v", got, want)
+		}
+		want := moved.AssignAddrRange(FieldDst, from, to).Move(FieldDPort, FieldOrigDPort).AssignRange(FieldDPort, uint64(lo), uint64(hi))
+		if got := x.Replace(s.ReplacePort(FieldDPort, FieldOrigDPort, lo, hi), s.ReplaceAddr(FieldDst, FieldOrigDst, from, to)); got != want {
+			t.Fatalf("address and port: %v, want %v", got, want)
+		}
+	}
+}
