@@ -2,7 +2,7 @@ package packet
 
 import "encoding/binary"
 
-// Variables are some of a space's variables: bits of fields, and conditions without a model.
+// Variables are some of a space's variables.
 type Variables struct {
 	s    *Space
 	bits []uint64
@@ -22,8 +22,8 @@ func (s *Space) Variables(sets []Set) Variables {
 	return v
 }
 
-// Project forgets all but some variables: a packet is in the result when one that agrees with it on these is in the set. What depends on
-// nothing else is decided for the projection as it is for the set.
+// Project forgets all bits of fields but some: a packet is in the result when one that agrees with it on these, and on the conditions
+// without a model, is in the set. What depends on nothing else is decided for the projection as it is for the set.
 func (a Set) Project(to Variables) Set {
 	if a.s == nil {
 		return a
@@ -34,6 +34,9 @@ func (a Set) Project(to Variables) Set {
 	for w, bits := range own.bits {
 		if w < len(to.bits) {
 			bits &^= to.bits[w]
+		}
+		if opaque := len(s.places) - w*64; opaque < 64 {
+			bits &= 1<<max(opaque, 0) - 1
 		}
 		own.bits[w] = bits
 		for l := 0; bits != 0; l, bits = l+1, bits>>1 {

@@ -279,3 +279,43 @@ func TestReplace(t *testing.T) {
 		}
 	}
 }
+
+// TestProject checks that what depends on some variables alone divides a set and its projection alike, and that the projection holds what
+// the set holds, whatever else it says.
+func TestProject(t *testing.T) {
+	rng := rand.New(rand.NewSource(4))
+	s := NewSpace(Config{})
+	cond := s.Opaque("k", "a condition")
+	random := func(fields ...Field) Set {
+		x := s.None()
+		for range 1 + rng.Intn(4) {
+			y := s.All()
+			for _, f := range fields {
+				lo := uint64(rng.Intn(200))
+				y = y.Intersect(s.Range(f, lo, lo+uint64(rng.Intn(100))))
+			}
+			x = x.Union(y)
+		}
+		return x
+	}
+	for range 300 {
+		whole := random(FieldDPort, FieldProto, FieldTTL)
+		if rng.Intn(2) == 0 {
+			whole = whole.Intersect(cond)
+		}
+		asks := random(FieldProto, FieldSPort).Union(random(FieldDPort))
+		domain := whole.Project(s.Variables([]Set{asks}))
+		if !whole.Within(domain) {
+			t.Fatalf("the projection %v does not hold %v", domain, whole)
+		}
+		if domain.DependsOn(FieldTTL) {
+			t.Fatalf("%v still tells of TTLs", domain)
+		}
+		if len(domain.OpaqueVars()) != len(whole.OpaqueVars()) {
+			t.Fatalf("the projection of %v has lost its condition", whole)
+		}
+		if a, b := whole.Intersect(asks).IsEmpty(), domain.Intersect(asks).IsEmpty(); a != b {
+			t.Fatalf("%v and its projection do not meet %v alike", whole, asks)
+		}
+	}
+}
