@@ -27,6 +27,9 @@ type Flow struct {
 	forwardReach map[*ruleset.Rule]packet.Set
 	forwardHit   map[*ruleset.Rule]packet.Set
 
+	// turned says that the packets are told by those that they answer.
+	turned bool
+
 	// translated is remembered by Symbolic.translatable.
 	translated packet.Set
 	// routed are the parts that came to the routing decision.
@@ -121,7 +124,15 @@ func (f *Flow) throughAll(hook Hook, table string, p Part) Part {
 
 // Entered is the set of packets that entered the chain.
 func (f *Flow) Entered(c *ruleset.Chain) packet.Set {
-	return f.each(c, func(sum *summary) packet.Set { return sum.entered })
+	return f.seen(f.each(c, func(sum *summary) packet.Set { return sum.entered }))
+}
+
+// seen gives packets of the flow as rules see them.
+func (f *Flow) seen(set packet.Set) packet.Set {
+	if !f.turned || set.IsEmpty() {
+		return set
+	}
+	return Turn(set)
 }
 
 // each unites what the summaries of a chain tell on all passages of the flow.
@@ -142,7 +153,7 @@ func (f *Flow) Reach(r *ruleset.Rule) packet.Set {
 	if x, ok := f.forwardReach[r]; ok {
 		set = set.Union(x)
 	}
-	return set
+	return f.seen(set)
 }
 
 // Hits is the set of packets that reach a rule and match it.
@@ -152,7 +163,7 @@ func (f *Flow) Hits(r *ruleset.Rule) packet.Set {
 	if x, ok := f.forwardHit[r]; ok {
 		set = set.Union(x)
 	}
-	return set
+	return f.seen(set)
 }
 
 // Hit says whether any packet reaches the rule and matches it.

@@ -39,8 +39,8 @@ func lookup(set *hostfacts.IPSet, m *ruleset.Set, p *packet.Packet, in, out stri
 
 // ipset is the set of packets for which -m set holds: exact with the set's contents, Docker's own bridge sets from what is known
 // of bridges, otherwise a boolean variable.
-func (s *Symbolic) ipset(r *ruleset.Rule, m *ruleset.Set, index int) (packet.Set, bool) {
-	x, known := s.members(m)
+func (s *Symbolic) ipset(r *ruleset.Rule, m *ruleset.Set, index int, view perspective) (packet.Set, bool) {
+	x, known := s.members(m, view)
 	if !known || m.Stateful {
 		if !slices.Contains(bridgeSets[:], m.Name) || len(m.Dirs) != 1 {
 			return s.opaque(r, m, index), true
@@ -52,7 +52,7 @@ func (s *Symbolic) ipset(r *ruleset.Rule, m *ruleset.Set, index int) (packet.Set
 		x = s.Space.None()
 		for _, n := range s.Net.Env.Subnets {
 			if s.Net.Env.IsInside(n.Iface) {
-				x = x.Union(s.Space.Prefix(f, n.Prefix))
+				x = x.Union(s.Space.Prefix(view.field(f), n.Prefix))
 			}
 		}
 	}
@@ -63,7 +63,7 @@ func (s *Symbolic) ipset(r *ruleset.Rule, m *ruleset.Set, index int) (packet.Set
 }
 
 // members is the set of packets that an ipset holds.
-func (s *Symbolic) members(m *ruleset.Set) (packet.Set, bool) {
+func (s *Symbolic) members(m *ruleset.Set, view perspective) (packet.Set, bool) {
 	e, sp := s.Net.Env, s.Space
 	if e.Facts == nil || e.Facts.Sets == nil {
 		return sp.None(), false
@@ -85,7 +85,7 @@ func (s *Symbolic) members(m *ruleset.Set) (packet.Set, bool) {
 		}
 		at := sp.All()
 		for i, el := range entry {
-			part, ok := s.member(el, dirs[i])
+			part, ok := s.member(el, dirs[i], view)
 			if !ok {
 				return sp.None(), false
 			}
@@ -100,12 +100,13 @@ func (s *Symbolic) members(m *ruleset.Set) (packet.Set, bool) {
 }
 
 // member is the condition of one part of an entry.
-func (s *Symbolic) member(el hostfacts.Elem, dir hostfacts.SetDir) (packet.Set, bool) {
+func (s *Symbolic) member(el hostfacts.Elem, dir hostfacts.SetDir, view perspective) (packet.Set, bool) {
 	sp := s.Space
 	addr, port, iface := packet.FieldSrc, packet.FieldSPort, packet.FieldIn
 	if dir == hostfacts.SetDst {
 		addr, port, iface = packet.FieldDst, packet.FieldDPort, packet.FieldOut
 	}
+	addr, port, iface = view.field(addr), view.field(port), view.field(iface)
 	switch el.Kind {
 	case hostfacts.ElemAddr:
 		if el.Mask.IsValid() {
