@@ -168,7 +168,7 @@ func (p *Pass) killsPublished(v *View, r *ruleset.Rule) {
 		return
 	}
 	for _, fw := range v.exposed().forwards {
-		if fw.from(hits).IsEmpty() {
+		if !fw.sends(v.Space(), packet.FieldSrc, packet.FieldSPort).Overlaps(hits) {
 			continue
 		}
 		request := v.Prove(fw.open.Intersect(clientsOf(hits)), "", Forwards())

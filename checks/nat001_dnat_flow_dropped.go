@@ -247,7 +247,8 @@ func (p *Pass) helpForward(v *View, g *Finding, f *forward, end *packet.Packet) 
 
 func hostPrefix(a netip.Addr) string { return netip.PrefixFrom(a, a.BitLen()).String() }
 
-// answered are the answers to connections from outside to forwarded ports: all that are sent, and those that FORWARD lets back.
+// answered are the answers to connections from outside to forwarded ports, told by the requests: all that are sent, and those that FORWARD
+// lets back.
 type answered struct {
 	sent, back packet.Set
 	flows      []*netfilter.Flow
@@ -277,25 +278,25 @@ func (v *View) forwardedAnswers() *answered {
 	return a
 }
 
-// from are the answers that come from where a forward sends packets.
-func (f *forward) from(set packet.Set) packet.Set {
-	sp := set.Space()
+// sends are the packets behind DNAT to where a forward sends them. The fields are those of the destination: for answers, where they come
+// from, the source's.
+func (f *forward) sends(sp *packet.Space, addr, port packet.Field) packet.Set {
+	b := sp.Builder()
 	if f.dnat.From.IsValid() {
-		set = set.Intersect(sp.AddrRange(packet.FieldSrc, f.dnat.From, f.dnat.To))
+		b.AddrRange(addr, f.dnat.From, f.dnat.To)
 	}
 	if f.dnat.HasPort {
-		return set.Intersect(sp.Range(packet.FieldSPort, uint64(f.dnat.PortLo), uint64(f.dnat.PortHi)))
+		b.Range(port, uint64(f.dnat.PortLo), uint64(f.dnat.PortHi))
+	} else {
+		b.Ranges(port, f.asked.Ranges(packet.FieldDPort))
 	}
-	ports := sp.None()
-	for _, span := range f.asked.Ranges(packet.FieldDPort) {
-		ports = ports.Union(sp.Range(packet.FieldSPort, span[0], span[1]))
-	}
-	return set.Intersect(ports)
+	return b.Set()
 }
 
 // answersDropped reports a DNAT rule whose connections get no answer, because no rule lets one back.
 func (p *Pass) answersDropped(v *View, f *forward, a *answered) {
-	if f.from(a.sent).IsEmpty() || !f.from(a.back).IsEmpty() {
+	to := f.sends(v.Space(), packet.FieldDst, packet.FieldDPort)
+	if !to.Overlaps(a.sent) || to.Overlaps(a.back) {
 		return
 	}
 	request := v.Prove(f.open, "", Forwards())

@@ -74,10 +74,13 @@ func (s *Symbolic) Iface(f packet.Field, name string) packet.Set {
 	return s.Space.Classes(f, []int{s.ifaces.Class(name)})
 }
 
-// Answer gives the answers to a part of accepted packets as FORWARD sees them: ends and interfaces swapped, ESTABLISHED, in
-// reply direction, the source translation undone and the destination's not yet.
+// Answer gives the answers to a part of accepted packets as FORWARD sees them: ESTABLISHED, in reply direction, the source translation
+// undone and the destination's not yet. They are told by the packets that they answer: the ends and interfaces of the set are those of
+// requests, FieldSrc the client's address, FieldIn the interface that the request came in on. The rest of the header is the answer's own.
 func (s *Symbolic) Answer(p Part) Part {
 	set := p.Set.Forget(packet.FieldTCPFlags, packet.FieldTTL, packet.FieldLength, packet.FieldDSCP, packet.FieldECN, packet.FieldMark, packet.FieldICMPType, packet.FieldICMPCode)
+	view := plain
+	view.turned = true
 	if p.SNAT {
 		// Back to what the opener sent.
 		if p.view.origSrc == packet.FieldOrigSrc {
@@ -87,28 +90,34 @@ func (s *Symbolic) Answer(p Part) Part {
 			set = set.Move(packet.FieldOrigSPort, packet.FieldSPort)
 		}
 	}
-	set = set.Rename(map[packet.Field]packet.Field{
-		packet.FieldSrc: packet.FieldDst, packet.FieldDst: packet.FieldSrc,
-		packet.FieldSPort: packet.FieldDPort, packet.FieldDPort: packet.FieldSPort,
-		packet.FieldIn: packet.FieldOut, packet.FieldOut: packet.FieldIn,
-	})
-	set = set.Forget(packet.FieldSrcType, packet.FieldDstType).Intersect(s.addressTypes(true)).Intersect(s.addressTypes(false))
-	set = set.Assign(packet.FieldState, uint64(packet.Established)).Assign(packet.FieldDir, uint64(packet.Reply))
-	seen := uint64(packet.SeenReply | packet.Confirmed)
-	set = set.AssignBits(packet.FieldStatus, seen, seen|uint64(packet.Assured))
-	view := plainBack
 	if p.view.origDst == packet.FieldOrigDst {
 		view.origDst = packet.FieldOrigDst
 	}
 	if p.view.origDPort == packet.FieldOrigDPort {
 		view.origDPort = packet.FieldOrigDPort
 	}
+	set = s.Typed(set.Forget(packet.FieldSrcType, packet.FieldDstType))
+	set = set.Assign(packet.FieldState, uint64(packet.Established)).Assign(packet.FieldDir, uint64(packet.Reply))
+	seen := uint64(packet.SeenReply | packet.Confirmed)
+	set = set.AssignBits(packet.FieldStatus, seen, seen|uint64(packet.Assured))
 	return Part{Set: set, DNAT: p.DNAT, view: view}
 }
 
-// Cross walks a part through the tables of FORWARD alone, from wherever it came. FieldIn and FieldOut must be set.
+// Turn swaps the ends and interfaces of packets.
+func Turn(set packet.Set) packet.Set {
+	return set.Rename(map[packet.Field]packet.Field{
+		packet.FieldSrc: packet.FieldDst, packet.FieldDst: packet.FieldSrc,
+		packet.FieldSPort: packet.FieldDPort, packet.FieldDPort: packet.FieldSPort,
+		packet.FieldIn: packet.FieldOut, packet.FieldOut: packet.FieldIn,
+		packet.FieldSrcType: packet.FieldDstType, packet.FieldDstType: packet.FieldSrcType,
+	})
+}
+
+// Cross walks a part through the tables of FORWARD alone, from wherever it came. FieldIn and FieldOut must be set. Of answers (see
+// [Symbolic.Answer]) the flow's parts are told by requests, too, while what reaches and hits rules is as the rules see it.
 func (s *Symbolic) Cross(p Part) *Flow {
 	f := s.newFlow(p.Set)
+	f.turned = p.view.turned
 	for _, t := range forwardTables {
 		p = f.throughAll(Forward, t, p)
 	}
@@ -177,7 +186,7 @@ func (f *Flow) Losses() []Loss {
 			continue
 		}
 		visitChain(c)
-		if x := f.policies[c]; c.Policy == ruleset.PolicyDrop && !x.IsEmpty() {
+		if x := f.seen(f.policies[c]); c.Policy == ruleset.PolicyDrop && !x.IsEmpty() {
 			out = append(out, Loss{Chain: c, Set: x})
 		}
 	}

@@ -1,6 +1,8 @@
 package netfilter
 
 import (
+	"slices"
+
 	"github.com/dfwlint/dfwlint/packet"
 	"github.com/dfwlint/dfwlint/ruleset"
 )
@@ -18,6 +20,8 @@ type progress struct {
 	from, to   int
 	gone       packet.Set
 	head, tail *progress
+	// run are the entries, of which all that match are gone; such runs are divided when somebody asks.
+	run []entry
 }
 
 // left gives the packets of a set that the entries before the i-th leave.
@@ -26,9 +30,7 @@ func (t *progress) left(set packet.Set, i int) packet.Set {
 		if i >= t.to {
 			return set.Minus(t.gone)
 		}
-		if t.head == nil {
-			break
-		}
+		t.divide()
 		if i >= t.head.to {
 			set = set.Minus(t.head.gone)
 			t = t.tail
@@ -39,27 +41,78 @@ func (t *progress) left(set packet.Set, i int) packet.Set {
 	return set
 }
 
-// runEffect computes the effect of a run of entries by halves: the sets of a half are small, and so is the work of joining two, while
-// adding a long chain's rules one by one would rebuild a part of all that came before for each of them. It is false where it grew
-// beyond the limit.
+// divide makes the halves of a run.
+func (t *progress) divide() {
+	if t.head != nil {
+		return
+	}
+	half := len(t.run) / 2
+	t.head, t.tail = takes(t.run[:half], t.from), takes(t.run[half:], t.from+half)
+	t.run = nil
+}
+
+// takes is the progress of a run of which all that match are gone.
+func takes(run []entry, from int) *progress {
+	sets := make([]packet.Set, len(run))
+	for i, e := range run {
+		sets[i] = e.match
+	}
+	return &progress{from: from, to: from + len(run), gone: run[0].match.Space().Union(sets), run: run}
+}
+
+// A fate is what becomes of all packets that an entry matches, where that is the same for all.
+type fate uint8
+
+const (
+	accepted fate = iota
+	dropped
+	left
+	translated
+	mixed
+)
+
+func fateBy(r *ruleset.Rule) fate {
+	switch r.Target.(type) {
+	case *ruleset.Accept:
+		return accepted
+	case *ruleset.Drop, *ruleset.Reject:
+		return dropped
+	case *ruleset.Return:
+		return left
+	case *ruleset.DNAT, *ruleset.SNAT, *ruleset.Masquerade, *ruleset.Redirect, *ruleset.Netmap:
+		return translated
+	}
+	return mixed
+}
+
+// runEffect computes the effect of a run of entries: where they hardly overlap at once, otherwise by halves, for the sets of a half are small,
+// and so is the work of joining two, while adding a long chain's rules one by one would rebuild a part of all that came before for each
+// of them. It is false where it grew beyond the limit.
 //
-// from is the place of the run's first entry in its chain.
-func (s *Symbolic) runEffect(p *passage, run []entry, from, limit int) (effect, bool) {
-	switch len(run) {
-	case 0:
+// from is the place of the run's first entry in its chain; runs of at most once are tried at once.
+func (s *Symbolic) runEffect(p *passage, run []entry, from, limit, once int) (effect, bool) {
+	if len(run) == 0 {
 		none := s.Space.None()
 		return effect{gone: none, accept: none, returned: none}, true
-	case 1:
+	}
+	if len(run) == 1 {
 		e := s.ruleEffect(p, run[0])
 		e.steps = &progress{from: from, to: from + 1, gone: e.gone}
 		return e, true
 	}
-	half := len(run) / 2
-	a, ok := s.runEffect(p, run[:half], from, limit)
+	if len(run) <= once && !slices.ContainsFunc(run, func(x entry) bool { return fateBy(x.rule) == mixed }) {
+		if e, ok := s.atOnce(run, from); ok {
+			return e, limit == 0 || s.Space.Nodes() <= limit
+		}
+		// What overlaps as much as that does so in its halves, too.
+		once = len(run) / 8
+	}
+	half := divideAt(run)
+	a, ok := s.runEffect(p, run[:half], from, limit, once)
 	if !ok {
 		return a, false
 	}
-	b, ok := s.runEffect(p, run[half:], from+half, limit)
+	b, ok := s.runEffect(p, run[half:], from+half, limit, once)
 	if !ok {
 		return b, false
 	}
@@ -69,13 +122,61 @@ func (s *Symbolic) runEffect(p *passage, run []entry, from, limit int) (effect, 
 		returned: a.returned.Else(a.gone, b.returned),
 		mapped:   a.mapped,
 	}
-	for _, m := range b.mapped {
-		if m.set = m.set.Minus(a.gone); !m.set.IsEmpty() {
-			e.mapped = append(e.mapped, m)
+	if len(b.mapped) > 0 && !a.gone.Overlaps(b.gone) {
+		e.mapped = append(e.mapped, b.mapped...)
+	} else {
+		for _, m := range b.mapped {
+			if m.set = m.set.Minus(a.gone); !m.set.IsEmpty() {
+				e.mapped = append(e.mapped, m)
+			}
 		}
 	}
 	e.steps = &progress{from: from, to: from + len(run), gone: e.gone, head: a.steps, tail: b.steps}
 	return e, limit == 0 || s.Space.Nodes() <= limit
+}
+
+// divideAt is where to divide a run: at the edge of a long stretch of rules without calls around its middle, otherwise in the middle.
+func divideAt(run []entry) int {
+	half := len(run) / 2
+	a, b := half, half
+	for a > 0 && fateBy(run[a-1].rule) != mixed {
+		a--
+	}
+	for b < len(run) && fateBy(run[b].rule) != mixed {
+		b++
+	}
+	switch {
+	case b-a < len(run)/8 || a == 0 && b == len(run):
+		return half
+	case a > 0:
+		return a
+	}
+	return b
+}
+
+// atOnce is the effect of a run without calls whose rules hardly overlap; ok is false where they do, or where a NAT rule does, which has to be told
+// what those before it leave.
+func (s *Symbolic) atOnce(run []entry, from int) (e effect, ok bool) {
+	sets, fates := make([]packet.Set, len(run)), make([]uint8, len(run))
+	nat := false
+	for i, x := range run {
+		f := fateBy(x.rule)
+		nat = nat || f == translated
+		sets[i], fates[i] = x.match, uint8(f)
+	}
+	first, disjoint, ok := s.Space.FirstMatch(sets, fates)
+	if !ok || nat && !disjoint {
+		return e, false
+	}
+	e = effect{accept: first[accepted], returned: first[left]}
+	e.gone = s.Space.Union(first[:])
+	for i, x := range run {
+		if fate(fates[i]) == translated {
+			e.mapped = append(e.mapped, mapping{x.rule, x.match})
+		}
+	}
+	e.steps = &progress{from: from, to: from + len(run), gone: e.gone, run: run}
+	return e, true
 }
 
 // ruleEffect is what a rule does with the packets that come to it.

@@ -17,7 +17,7 @@ type Flow struct {
 	Lost packet.Set
 
 	sym      *Symbolic
-	passages []*passage
+	passages []crossing
 	// own says that the host itself sent the packets.
 	own bool
 
@@ -29,10 +29,20 @@ type Flow struct {
 	forwardReach map[*ruleset.Rule]packet.Set
 	forwardHit   map[*ruleset.Rule]packet.Set
 
+	// turned says that the packets are told by those that they answer.
+	turned bool
+
 	// translated is remembered by Symbolic.translatable.
 	translated packet.Set
 	// routed are the parts that came to the routing decision.
 	routed []Part
+}
+
+// A crossing is a set of packets that went through a built-in chain. The passage tells what became of them by what the chain's rules ask
+// for alone; of its packets only those of the set are meant.
+type crossing struct {
+	*passage
+	set packet.Set
 }
 
 // A Part is a set of packets that NAT treated alike.
@@ -87,11 +97,19 @@ func (f *Flow) through(c *ruleset.Chain, view perspective, set packet.Set) (acce
 		f.byPolicy(c, out.policy)
 		return out.accept, out.mapped, s.Space.All()
 	}
-	p := s.pass(c, view, set, nil, 0)
-	f.passages = append(f.passages, p)
+	// What no rule of the chain asks for has no part in what it decides, and a set that relates much of that is large.
+	domain := set.Project(s.asked(c, view))
+	p := s.pass(c, view, domain, nil, 0)
+	f.passages = append(f.passages, crossing{p, set})
 	sum := p.sums[c]
-	f.byPolicy(c, sum.policy)
-	return sum.accept, sum.mapped, set
+	of := func(part packet.Set) packet.Set {
+		if part == domain {
+			return set
+		}
+		return part.Intersect(set)
+	}
+	f.byPolicy(c, of(sum.policy))
+	return of(sum.accept), sum.mapped, set
 }
 
 // throughAll sends a part through a table's chain in every backend.
@@ -108,41 +126,46 @@ func (f *Flow) throughAll(hook Hook, table string, p Part) Part {
 
 // Entered is the set of packets that entered the chain.
 func (f *Flow) Entered(c *ruleset.Chain) packet.Set {
-	set := f.sym.Space.None()
-	f.each(c, func(sum *summary) { set = set.Union(sum.entered) })
-	return set
+	return f.seen(f.each(c, func(sum *summary) packet.Set { return sum.entered }))
 }
 
-// each visits the summaries of a chain on all passages of the flow.
-func (f *Flow) each(c *ruleset.Chain, do func(sum *summary)) {
+// seen gives packets of the flow as rules see them.
+func (f *Flow) seen(set packet.Set) packet.Set {
+	if !f.turned || set.IsEmpty() {
+		return set
+	}
+	return Turn(set)
+}
+
+// each unites what the summaries of a chain tell on all passages of the flow.
+func (f *Flow) each(c *ruleset.Chain, tell func(sum *summary) packet.Set) packet.Set {
+	set := f.sym.Space.None()
 	for _, p := range f.passages {
 		if sum := p.sums[c]; sum != nil {
 			p.propagate()
-			do(sum)
+			set = set.Union(tell(sum).Intersect(p.set))
 		}
 	}
+	return set
 }
 
 // Reach is the set of packets that reach a rule, before its own matches.
 func (f *Flow) Reach(r *ruleset.Rule) packet.Set {
-	none := f.sym.Space.None()
-	set := none
+	set := f.each(r.Chain, func(sum *summary) packet.Set { return sum.reach(r.Index) })
 	if x, ok := f.forwardReach[r]; ok {
-		set = x
+		set = set.Union(x)
 	}
-	f.each(r.Chain, func(sum *summary) { set = set.Union(sum.reach(r.Index)) })
-	return set
+	return f.seen(set)
 }
 
 // Hits is the set of packets that reach a rule and match it.
 func (f *Flow) Hits(r *ruleset.Rule) packet.Set {
 	none := f.sym.Space.None()
-	set := none
+	set := f.each(r.Chain, func(sum *summary) packet.Set { return sum.hits(r.Index, none) })
 	if x, ok := f.forwardHit[r]; ok {
-		set = x
+		set = set.Union(x)
 	}
-	f.each(r.Chain, func(sum *summary) { set = set.Union(sum.hits(r.Index, none)) })
-	return set
+	return f.seen(set)
 }
 
 // Hit says whether any packet reaches the rule and matches it.
@@ -159,30 +182,17 @@ func (s *Symbolic) ReceiveReply(start packet.Set) *Flow { return s.receive(start
 func (s *Symbolic) receive(start packet.Set, view perspective) *Flow {
 	sp := s.Space
 	start = start.Minus(sp.Value(packet.FieldIn, 0)).Intersect(sp.Value(packet.FieldOut, 0))
-	if !s.coarse() {
-		start = start.Intersect(s.addressTypes(true)).Intersect(s.addressTypes(false))
-	}
+	start = s.Typed(start)
 	f := s.newFlow(start)
 	f.Lost = start.Intersect(s.unreceived())
 	p := Part{Set: start.Minus(f.Lost), view: view}
 	p = f.throughAll(Prerouting, "raw", p)
 	p = f.throughAll(Prerouting, "mangle", p)
 	for _, q := range f.nat(Prerouting, p) {
-		if s.coarse() && q.view.origDst == packet.FieldDst {
-			q.Set = q.Set.Intersect(s.addressTypes(true))
-		}
 		f.afterRouting(q)
 	}
 	return f
 }
-
-// fewNetworks is how many networks a host may have for sets to relate every address to its class from the start.
-const fewNetworks = 24
-
-// coarse says that the host has so many networks that the relation of addresses to their classes would swell every set: it is then
-// applied to destinations where routing asks, and left open for sources and for destinations from before NAT. Sets are larger than
-// the truth for it, never smaller; proofs are traced packet by packet anyway.
-func (s *Symbolic) coarse() bool { return len(s.Net.Env.Subnets) > fewNetworks }
 
 // afterRouting takes a part on to INPUT or FORWARD.
 func (f *Flow) afterRouting(p Part) {

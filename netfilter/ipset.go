@@ -40,8 +40,8 @@ func lookup(set *hostfacts.IPSet, m *ruleset.Set, p *packet.Packet, in, out stri
 
 // ipset is the set of packets for which -m set holds: exact with the set's contents, Docker's own bridge sets from what is known
 // of bridges, otherwise a boolean variable.
-func (s *Symbolic) ipset(r *ruleset.Rule, m *ruleset.Set, index int) (packet.Set, bool) {
-	x, maybe, known := s.members(m)
+func (s *Symbolic) ipset(r *ruleset.Rule, m *ruleset.Set, index int, view perspective) (packet.Set, bool) {
+	x, maybe, known := s.members(m, view)
 	if !known || m.Stateful {
 		if !slices.Contains(bridgeSets[:], m.Name) || len(m.Dirs) != 1 {
 			return s.opaque(r, m, index), true
@@ -53,7 +53,7 @@ func (s *Symbolic) ipset(r *ruleset.Rule, m *ruleset.Set, index int) (packet.Set
 		x = s.Space.None()
 		for _, n := range s.Net.Env.Subnets {
 			if s.Net.Env.IsInside(n.Iface) && !n.Prefix.Addr().IsLinkLocalUnicast() {
-				x = x.Union(s.Space.Prefix(f, n.Prefix))
+				x = x.Union(s.Space.Prefix(view.field(f), n.Prefix))
 			}
 		}
 	} else if !maybe.IsEmpty() {
@@ -70,7 +70,7 @@ func (s *Symbolic) ipset(r *ruleset.Rule, m *ruleset.Set, index int) (packet.Set
 }
 
 // members is the set of packets that an ipset holds, and those that it may hold: a packet here has no link address.
-func (s *Symbolic) members(m *ruleset.Set) (in, maybe packet.Set, ok bool) {
+func (s *Symbolic) members(m *ruleset.Set, view perspective) (in, maybe packet.Set, ok bool) {
 	f := s.Net.Env.Facts
 	dirs, ok := setDirs(m)
 	if f == nil || f.Sets == nil || !ok || s.Net.volatile[m] {
@@ -80,14 +80,14 @@ func (s *Symbolic) members(m *ruleset.Set) (in, maybe packet.Set, ok bool) {
 	if !ok {
 		return s.Space.None(), s.Space.None(), false
 	}
-	return s.contents(set, dirs, slices.Contains(m.Options, "--return-nomatch"), maxListed)
+	return s.contents(set, dirs, slices.Contains(m.Options, "--return-nomatch"), maxListed, view)
 }
 
 // maxListed is how deep sets of sets may be.
 const maxListed = 3
 
 // contents is the set of packets that a set of the kernel holds, or with excluded those for which it has an entry with nomatch; ok is false where something about it is not known.
-func (s *Symbolic) contents(set *hostfacts.IPSet, dirs []hostfacts.SetDir, excluded bool, depth int) (in, maybe packet.Set, ok bool) {
+func (s *Symbolic) contents(set *hostfacts.IPSet, dirs []hostfacts.SetDir, excluded bool, depth int, view perspective) (in, maybe packet.Set, ok bool) {
 	sp := s.Space
 	in, maybe = sp.None(), sp.None()
 	switch {
@@ -97,7 +97,7 @@ func (s *Symbolic) contents(set *hostfacts.IPSet, dirs []hostfacts.SetDir, exclu
 			if !ok || depth == 0 {
 				return in, maybe, false
 			}
-			x, y, ok := s.contents(member, dirs, excluded, depth-1)
+			x, y, ok := s.contents(member, dirs, excluded, depth-1, view)
 			if !ok {
 				return in, maybe, false
 			}
@@ -120,7 +120,7 @@ func (s *Symbolic) contents(set *hostfacts.IPSet, dirs []hostfacts.SetDir, exclu
 				unsure = unsure || el.MAC != ""
 				continue
 			}
-			part, ok := s.member(el, dirs[i])
+			part, ok := s.member(el, dirs[i], view)
 			if !ok {
 				return in, maybe, false
 			}
@@ -140,12 +140,13 @@ func (s *Symbolic) contents(set *hostfacts.IPSet, dirs []hostfacts.SetDir, exclu
 }
 
 // member is the condition of one part of an entry.
-func (s *Symbolic) member(el hostfacts.Elem, dir hostfacts.SetDir) (packet.Set, bool) {
+func (s *Symbolic) member(el hostfacts.Elem, dir hostfacts.SetDir, view perspective) (packet.Set, bool) {
 	sp := s.Space
 	addr, port, iface := packet.FieldSrc, packet.FieldSPort, packet.FieldIn
 	if dir == hostfacts.SetDst {
 		addr, port, iface = packet.FieldDst, packet.FieldDPort, packet.FieldOut
 	}
+	addr, port, iface = view.field(addr), view.field(port), view.field(iface)
 	switch el.Kind {
 	case hostfacts.ElemAddr:
 		if el.Mask.IsValid() {

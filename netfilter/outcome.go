@@ -72,22 +72,12 @@ func (o *Outcomes) end(s *Symbolic, f *Flow, p Part, local bool) {
 		if q.Set.IsEmpty() {
 			continue
 		}
-		q.Set = s.sure(q.Set)
 		e := Outcome{Local: local, Part: q, Sent: s.Sent(f, q)}
 		answered := q
 		answered.Set = s.answerable(q, local)
 		e.Answered = s.Sent(f, answered)
 		o.Ends = append(o.Ends, e)
 	}
-}
-
-// sure leaves a set as it is; it is where the relation of addresses and classes is made good on hosts with so many networks that walks
-// leave it open.
-func (s *Symbolic) sure(set packet.Set) packet.Set {
-	if !s.coarse() {
-		return set
-	}
-	return set.Intersect(s.addressTypes(true))
 }
 
 // Sent gives a part's packets as they were when they came in, but for FieldOut.

@@ -139,6 +139,23 @@ func (s *Symbolic) pass(root *ruleset.Chain, view perspective, set packet.Set, h
 	return p
 }
 
+// asked are the variables that the rules of a built-in chain, and of all that it calls, depend on.
+func (s *Symbolic) asked(root *ruleset.Chain, view perspective) packet.Variables {
+	key := chainKey{root, view}
+	if v, ok := s.variables[key]; ok {
+		return v
+	}
+	var sets []packet.Set
+	for _, c := range s.callOrder(root) {
+		for _, r := range c.Rules {
+			sets = append(sets, s.matching(r, view))
+		}
+	}
+	v := s.Space.Variables(sets)
+	s.variables[key] = v
+	return v
+}
+
 // callOrder lists a chain and all that it calls, directly or not, callers first.
 func (s *Symbolic) callOrder(root *ruleset.Chain) []*ruleset.Chain {
 	if o, ok := s.orders[root]; ok {
@@ -170,7 +187,7 @@ func (s *Symbolic) callOrder(root *ruleset.Chain) []*ruleset.Chain {
 func (s *Symbolic) summarise(p *passage, c *ruleset.Chain, sum *summary, limit int) bool {
 	none := s.Space.None()
 	sum.policy, sum.entered = none, none
-	done, ok := s.runEffect(p, sum.entries, 0, limit)
+	done, ok := s.runEffect(p, sum.entries, 0, limit, len(sum.entries))
 	if !ok {
 		return false
 	}

@@ -72,12 +72,7 @@ func (s *Symbolic) turned(set packet.Set) packet.Set {
 	set = set.Intersect(isICMP).Assign(packet.FieldICMPType, reply).Assign(packet.FieldICMPCode, 0).
 		Union(set.Intersect(isTCP).Assign(packet.FieldTCPFlags, synAck)).
 		Union(set.Minus(isICMP).Minus(isTCP))
-	return set.Rename(map[packet.Field]packet.Field{
-		packet.FieldSrc: packet.FieldDst, packet.FieldDst: packet.FieldSrc,
-		packet.FieldSPort: packet.FieldDPort, packet.FieldDPort: packet.FieldSPort,
-		packet.FieldIn: packet.FieldOut, packet.FieldOut: packet.FieldIn,
-		packet.FieldSrcType: packet.FieldDstType, packet.FieldDstType: packet.FieldSrcType,
-	})
+	return Turn(set)
 }
 
 // unturned says of answers which packets they answer: only the ends and interfaces are told.
@@ -85,11 +80,7 @@ func (s *Symbolic) unturned(set packet.Set) packet.Set {
 	set = set.Forget(packet.FieldState, packet.FieldDir, packet.FieldStatus, packet.FieldMark, packet.FieldCTMark, packet.FieldTTL,
 		packet.FieldLength, packet.FieldDSCP, packet.FieldECN, packet.FieldICMPType, packet.FieldICMPCode, packet.FieldTCPFlags,
 		packet.FieldSrcType, packet.FieldDstType)
-	return set.Rename(map[packet.Field]packet.Field{
-		packet.FieldSrc: packet.FieldDst, packet.FieldDst: packet.FieldSrc,
-		packet.FieldSPort: packet.FieldDPort, packet.FieldDPort: packet.FieldSPort,
-		packet.FieldIn: packet.FieldOut, packet.FieldOut: packet.FieldIn,
-	})
+	return Turn(set)
 }
 
 // returned walks answers to where their requests came from and gives those that get there, as they were when they set out. FieldOut is

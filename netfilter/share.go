@@ -12,7 +12,7 @@ import (
 // classes are those that any of them tells apart. It panics where the families differ, as sets of both have no common space.
 func NewSymbolics(b Budget, nets ...*Net) []*Symbolic {
 	ifaces := interfaceClasses(nets)
-	space := packet.NewSpace(packet.Config{V6: nets[0].V6(), Ifaces: ifaces, MaxNodes: b.Nodes})
+	space := packet.NewSpace(packet.Config{V6: nets[0].V6(), Ifaces: ifaces, SourcesFirst: byDestination(nets), MaxNodes: b.Nodes})
 	if b.Time > 0 {
 		space.SetDeadline(time.Now().Add(b.Time))
 	}
@@ -24,13 +24,44 @@ func NewSymbolics(b Budget, nets ...*Net) []*Symbolic {
 		s := &Symbolic{
 			Net: n, Space: space, ifaces: ifaces,
 			passages: map[passageKey]*passage{}, orders: map[*ruleset.Chain][]*ruleset.Chain{}, indexes: map[*ruleset.Chain]*chainIndex{}, mutates: map[*ruleset.Chain]bool{},
-			matches: map[matchKey]packet.Set{}, forwards: map[forwardKey]forwarded{},
+			matches: map[matchKey]packet.Set{}, variables: map[chainKey]packet.Variables{}, forwards: map[forwardKey]forwarded{},
 		}
 		s.tracked = space.Range(packet.FieldState, uint64(packet.New), uint64(packet.Related))
 		s.outside = s.outsideClasses()
 		out[i] = s
 	}
 	return out
+}
+
+// manyNetworks is how many networks a host may have before what excludes them from the sources of strangers outweighs all else.
+const manyNetworks = 24
+
+// byDestination says that sets had better be ordered for rules that tell packets apart by their destinations: as forwarded ports do, each
+// of which has its own. Small rulesets do not care.
+func byDestination(nets []*Net) bool {
+	src, dst := 0, 0
+	for _, n := range nets {
+		if len(n.Env.Subnets) > manyNetworks {
+			return true
+		}
+		for _, rs := range n.Sets {
+			for r := range rs.AllRules() {
+				if _, ok := r.Target.(*ruleset.DNAT); ok {
+					dst++
+				}
+				for _, m := range r.Matches {
+					if a, ok := m.(*ruleset.Addr); ok && a.Prefix.IsSingleIP() && r.Chain.Table.Name == "filter" {
+						if a.Dir == ruleset.Dst {
+							dst++
+						} else {
+							src++
+						}
+					}
+				}
+			}
+		}
+	}
+	return dst > 2*src+200
 }
 
 // interfaceClasses are the classes into which the rules and facts of the Nets divide interfaces.

@@ -15,19 +15,20 @@ type Symbolic struct {
 	Net   *Net
 	Space *packet.Space
 
-	ifaces   *packet.Ifaces
-	passages map[passageKey]*passage
-	orders   map[*ruleset.Chain][]*ruleset.Chain
-	indexes  map[*ruleset.Chain]*chainIndex
-	mutates  map[*ruleset.Chain]bool
-	matches  map[matchKey]packet.Set
-	forwards map[forwardKey]forwarded
-	types    [2]packet.Set // the relation of address and address class, for destination and source
-	routes   packet.Set
-	made     [3]bool
-	outside  packet.Set
-	tracked  packet.Set
-	order    *Order
+	ifaces    *packet.Ifaces
+	passages  map[passageKey]*passage
+	orders    map[*ruleset.Chain][]*ruleset.Chain
+	indexes   map[*ruleset.Chain]*chainIndex
+	mutates   map[*ruleset.Chain]bool
+	matches   map[matchKey]packet.Set
+	variables map[chainKey]packet.Variables
+	forwards  map[forwardKey]forwarded
+	types     [2]packet.Set // the relation of address and address class, for destination and source
+	routes    packet.Set
+	made      [3]bool
+	outside   packet.Set
+	tracked   packet.Set
+	order     *Order
 	// bare says that no packet has extension headers.
 	bare bool
 	// alias renames opaque variables; nil leaves them as they are.
@@ -79,14 +80,42 @@ type perspective struct {
 	origSrc, origDst, origSPort, origDPort packet.Field
 	// before says that conntrack has not seen the packet: the raw table.
 	before bool
+	// turned says that the packets are told by those that they answer: what rules call the source is in FieldDst, and so on.
+	turned bool
+}
+
+// field is where the packets have what a rule asks for of a field.
+func (p perspective) field(f packet.Field) packet.Field {
+	if !p.turned {
+		return f
+	}
+	switch f {
+	case packet.FieldSrc:
+		return packet.FieldDst
+	case packet.FieldDst:
+		return packet.FieldSrc
+	case packet.FieldSPort:
+		return packet.FieldDPort
+	case packet.FieldDPort:
+		return packet.FieldSPort
+	case packet.FieldIn:
+		return packet.FieldOut
+	case packet.FieldOut:
+		return packet.FieldIn
+	case packet.FieldSrcType:
+		return packet.FieldDstType
+	case packet.FieldDstType:
+		return packet.FieldSrcType
+	}
+	return f
 }
 
 // The perspectives. free leaves the original tuple unrelated to the header, for questions about order alone; the others
 // relate them as conntrack does.
 var (
-	free      = perspective{packet.FieldOrigSrc, packet.FieldOrigDst, packet.FieldOrigSPort, packet.FieldOrigDPort, false}
-	plain     = perspective{packet.FieldSrc, packet.FieldDst, packet.FieldSPort, packet.FieldDPort, false}
-	plainBack = perspective{packet.FieldDst, packet.FieldSrc, packet.FieldDPort, packet.FieldSPort, false}
+	free      = perspective{packet.FieldOrigSrc, packet.FieldOrigDst, packet.FieldOrigSPort, packet.FieldOrigDPort, false, false}
+	plain     = perspective{packet.FieldSrc, packet.FieldDst, packet.FieldSPort, packet.FieldDPort, false, false}
+	plainBack = perspective{packet.FieldDst, packet.FieldSrc, packet.FieldDPort, packet.FieldSPort, false, false}
 )
 
 func (p perspective) raw() perspective { p.before = true; return p }
@@ -119,7 +148,7 @@ func (s *Symbolic) matching(r *ruleset.Rule, view perspective) packet.Set {
 		}
 	}
 	for i, m := range r.Matches {
-		if !s.build(b, m, ported) {
+		if !s.build(b, m, ported, view) {
 			if set, narrows := s.compile(r, m, i, view); narrows {
 				b.And(set)
 			}
@@ -132,7 +161,7 @@ func (s *Symbolic) matching(r *ruleset.Rule, view perspective) packet.Set {
 
 // build adds the matches of which nearly all rules consist to a conjunction, without making a set of each; it is false for
 // all others. ported says that the rule asks for a protocol with ports.
-func (s *Symbolic) build(b *packet.Builder, m ruleset.Match, ported bool) bool {
+func (s *Symbolic) build(b *packet.Builder, m ruleset.Match, ported bool, view perspective) bool {
 	switch m := m.(type) {
 	case *ruleset.Comment, *ruleset.Always:
 		return true
@@ -144,7 +173,7 @@ func (s *Symbolic) build(b *packet.Builder, m ruleset.Match, ported bool) bool {
 		if m.Dir == ruleset.Dst {
 			f = packet.FieldDst
 		}
-		b.Prefix(f, m.Prefix)
+		b.Prefix(view.field(f), m.Prefix)
 		return true
 	case *ruleset.Iface:
 		if m.Not || m.Pattern.Name == "" {
@@ -154,7 +183,7 @@ func (s *Symbolic) build(b *packet.Builder, m ruleset.Match, ported bool) bool {
 		if m.In {
 			f = packet.FieldIn
 		}
-		b.Classes(f, s.ifaces.Fitting(m.Pattern.Name, m.Pattern.Wildcard))
+		b.Classes(view.field(f), s.ifaces.Fitting(m.Pattern.Name, m.Pattern.Wildcard))
 		return true
 	case *ruleset.Proto:
 		if m.Not {
@@ -170,6 +199,7 @@ func (s *Symbolic) build(b *packet.Builder, m ruleset.Match, ported bool) bool {
 		if m.Dir == ruleset.Dst {
 			f = packet.FieldDPort
 		}
+		f = view.field(f)
 		if len(m.Ranges) == 1 {
 			b.Range(f, uint64(m.Ranges[0].Lo), uint64(m.Ranges[0].Hi))
 		} else {
@@ -204,7 +234,7 @@ func (s *Symbolic) compile(r *ruleset.Rule, m ruleset.Match, index int, view per
 		if m.Dir == ruleset.Dst {
 			f = packet.FieldDst
 		}
-		return yes(s.addr(f, m.Prefix, m.Mask), m.Not)
+		return yes(s.addr(view.field(f), m.Prefix, m.Mask), m.Not)
 	case *ruleset.Iface:
 		f := packet.FieldOut
 		if m.In {
@@ -214,13 +244,13 @@ func (s *Symbolic) compile(r *ruleset.Rule, m ruleset.Match, index int, view per
 		if m.Pattern.Wildcard && m.Pattern.Name == "" {
 			classes = append(slices.Clone(classes), 0)
 		}
-		return yes(sp.Classes(f, classes), m.Not)
+		return yes(sp.Classes(view.field(f), classes), m.Not)
 	case *ruleset.Proto:
 		return yes(sp.Value(packet.FieldProto, uint64(m.Proto)), m.Not)
 	case *ruleset.Fragment:
 		return yes(sp.Value(packet.FieldFragment, 1), m.Not)
 	case *ruleset.Ports:
-		return s.ports(m), true
+		return s.ports(m, view), true
 	case *ruleset.TCPFlags:
 		x := sp.Masked(packet.FieldTCPFlags, uint64(m.Comp), uint64(m.Mask))
 		if m.Comp&^m.Mask != 0 {
@@ -248,7 +278,7 @@ func (s *Symbolic) compile(r *ruleset.Rule, m ruleset.Match, index int, view per
 	case *ruleset.CTStatus, *ruleset.CTAddr, *ruleset.CTPort, *ruleset.CTDir, *ruleset.CTProto:
 		return s.conntrackSet(r, m, index, view), true
 	case *ruleset.AddrType:
-		return s.addrTypes(r, m, index)
+		return s.addrTypes(r, m, index, view)
 	case *ruleset.Mark:
 		if s.Net.volatile[m] {
 			return s.opaque(r, m, index), true
@@ -276,15 +306,15 @@ func (s *Symbolic) compile(r *ruleset.Rule, m ruleset.Match, index int, view per
 		if m.Dir == ruleset.Dst {
 			f = packet.FieldDst
 		}
-		return yes(sp.AddrRange(f, m.From, m.To), m.Not)
+		return yes(sp.AddrRange(view.field(f), m.From, m.To), m.Not)
 	case *ruleset.Owner:
 		// Only what the host sends has a socket of the host to belong to (net/netfilter/xt_owner.c).
 		key, what, not := s.Net.opaqueKey(r, m, index)
-		return yes(s.variable(key, what).Intersect(sp.Value(packet.FieldIn, 0)), not)
+		return yes(s.variable(key, what).Intersect(sp.Value(view.field(packet.FieldIn), 0)), not)
 	case *ruleset.Number:
 		return s.number(r, m, index)
 	case *ruleset.Set:
-		return s.ipset(r, m, index)
+		return s.ipset(r, m, index, view)
 	}
 	return s.opaque(r, m, index), true
 }
@@ -317,10 +347,11 @@ func (s *Symbolic) header(proto uint64) packet.Set {
 // withPorts are the protocols whose ports tcp, udp, multiport and their like compare.
 var withPorts = [...]uint64{packet.TCP, packet.UDP, packet.UDPLite, packet.SCTP, packet.DCCP}
 
-func (s *Symbolic) ports(m *ruleset.Ports) packet.Set {
+func (s *Symbolic) ports(m *ruleset.Ports, view perspective) packet.Set {
 	sp := s.Space
 	in := func(f packet.Field) packet.Set {
 		x := sp.None()
+		f = view.field(f)
 		for _, r := range m.Ranges {
 			x = x.Union(sp.Range(f, uint64(r.Lo), uint64(r.Hi)))
 		}

@@ -8,20 +8,21 @@ import (
 )
 
 // addrTypes is the set of packets for which -m addrtype holds; see situation.addrTypeFits.
-func (s *Symbolic) addrTypes(r *ruleset.Rule, m *ruleset.AddrType, index int) (packet.Set, bool) {
+func (s *Symbolic) addrTypes(r *ruleset.Rule, m *ruleset.AddrType, index int, view perspective) (packet.Set, bool) {
 	fa, ft := packet.FieldSrc, packet.FieldSrcType
 	if m.Dir == ruleset.Dst {
 		fa, ft = packet.FieldDst, packet.FieldDstType
 	}
+	fa, ft = view.field(fa), view.field(ft)
 	var x packet.Set
 	if s.Net.V6() {
-		x = s.addrTypes6(r, m, index, fa, ft)
+		x = s.addrTypes6(r, m, index, fa, ft, view)
 	} else {
 		x = s.ofTypes(ft, m.Types)
 		if m.LimitIn || m.LimitOut {
 			// The limited broadcast address and 0.0.0.0/8 are not looked up.
 			fixed := s.Space.Value(ft, uint64(packet.AddrMulticast)).Union(s.Space.Addr(fa, lbcast)).Union(s.Space.Prefix(fa, zeronet))
-			elsewhere := s.localHere(r, m, index, fa).Union(fixed).Complement()
+			elsewhere := s.localHere(r, m, index, fa, view).Union(fixed).Complement()
 			listed := s.ofTypes(ft, ruleset.TypeLocal|ruleset.TypeBroadcast).Intersect(elsewhere)
 			x = x.Minus(listed)
 			if m.Types&ruleset.TypeUnicast != 0 {
@@ -46,7 +47,7 @@ func (s *Symbolic) ofTypes(f packet.Field, types ruleset.AddrTypeSet) packet.Set
 	return x
 }
 
-func (s *Symbolic) addrTypes6(r *ruleset.Rule, m *ruleset.AddrType, index int, fa, ft packet.Field) packet.Set {
+func (s *Symbolic) addrTypes6(r *ruleset.Rule, m *ruleset.AddrType, index int, fa, ft packet.Field, view perspective) packet.Set {
 	sp := s.Space
 	if m.Types&(ruleset.TypeAnycast|ruleset.TypeUnreachable) != 0 {
 		return s.variable("address class"+placeOf(r, index), "the address is of one of the classes that the rule asks for")
@@ -66,7 +67,7 @@ func (s *Symbolic) addrTypes6(r *ruleset.Rule, m *ruleset.AddrType, index int, f
 	if m.Types&ruleset.TypeLocal != 0 {
 		x = x.Intersect(sp.Value(ft, uint64(packet.AddrLocal)))
 		if m.LimitIn || m.LimitOut {
-			x = x.Intersect(s.localHere(r, m, index, fa))
+			x = x.Intersect(s.localHere(r, m, index, fa, view))
 		}
 	}
 	return x
@@ -74,12 +75,13 @@ func (s *Symbolic) addrTypes6(r *ruleset.Rule, m *ruleset.AddrType, index int, f
 
 // localHere are the packets whose address the local table has for the interface that the rule limits itself to, and those that have no such interface.
 // Without the addresses of the interfaces it is open which of the host's is where.
-func (s *Symbolic) localHere(r *ruleset.Rule, m *ruleset.AddrType, index int, fa packet.Field) packet.Set {
+func (s *Symbolic) localHere(r *ruleset.Rule, m *ruleset.AddrType, index int, fa packet.Field, view perspective) packet.Set {
 	sp, e := s.Space, s.Net.Env
 	f := packet.FieldIn
 	if m.LimitOut {
 		f = packet.FieldOut
 	}
+	f = view.field(f)
 	if !e.Addressed() {
 		return s.variable("local here"+placeOf(r, index), "the address is one of the interface's own")
 	}

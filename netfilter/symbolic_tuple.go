@@ -17,7 +17,7 @@ func (v perspective) tuple(which ruleset.CTWhich, port bool) (f packet.Field, kn
 		return v.origDPort, true
 	case which == ruleset.CTOrigDst:
 		return v.origDst, true
-	case v == free || v.origSrc == packet.FieldDst || v.origDst == packet.FieldSrc:
+	case v == free || v.turned || v.origSrc == packet.FieldDst || v.origDst == packet.FieldSrc:
 		return 0, false
 	case which == ruleset.CTReplSrc && port:
 		return packet.FieldDPort, true

@@ -2,10 +2,8 @@ package netfilter
 
 import (
 	"net/netip"
-	"slices"
 
 	"github.com/dfwlint/dfwlint/packet"
-	"github.com/dfwlint/dfwlint/ruleset"
 )
 
 var loopback4 = netip.MustParsePrefix("127.0.0.0/8")
@@ -22,6 +20,14 @@ var (
 	dstEnd = end{packet.FieldDst, packet.FieldOrigDst, packet.FieldDPort, packet.FieldOrigDPort, packet.FieldDstType, packet.DNATed, true}
 	srcEnd = end{packet.FieldSrc, packet.FieldOrigSrc, packet.FieldSPort, packet.FieldOrigSPort, packet.FieldSrcType, packet.SNATed, false}
 )
+
+// index is 0 for the destination and 1 for the source.
+func (e end) index() int {
+	if e.dst {
+		return 0
+	}
+	return 1
+}
 
 // moved notes in a part that the end's address or port was moved to its twin for the original tuple.
 func (p Part) moved(e end, addr, port bool) Part {
@@ -45,49 +51,6 @@ func (p Part) moved(e end, addr, port bool) Part {
 	return p
 }
 
-// translations are the images of what several NAT rules map of the packets in whole, in parts by what was rewritten. What rules say is
-// small and what is known of the packets is large, so the two meet only once, after the images were made and united.
-func (s *Symbolic) translations(hook Hook, p Part, maps []mapping, whole packet.Set) []Part {
-	// A second translation of an end forgets what the first one kept, so that nothing can be left for later.
-	early := p.view != plain ||
-		slices.ContainsFunc(whole.Support(), func(f packet.Field) bool {
-			return f == packet.FieldOrigSrc || f == packet.FieldOrigDst || f == packet.FieldOrigSPort || f == packet.FieldOrigDPort
-		})
-	scope := s.Space.Scope()
-	var kinds []Part
-	images := map[Part][]packet.Set{}
-	for _, m := range maps {
-		t, ok := m.rule.Target.(*ruleset.DNAT)
-		if early || ok && t.PortBase != 0 {
-			// A shifted port map goes through the ports one by one.
-			m.set = m.set.Intersect(whole)
-		}
-		for _, q := range s.translated(hook, p, m, whole) {
-			kind := q
-			kind.Set = packet.Set{}
-			if images[kind] == nil {
-				kinds = append(kinds, kind)
-			}
-			images[kind] = append(images[kind], q.Set)
-		}
-	}
-	sets := make([]packet.Set, len(kinds))
-	for i, kind := range kinds {
-		sets[i] = s.Space.Union(images[kind])
-		if !early {
-			sets[i] = sets[i].Intersect(whole.Rename(p.view.movesTo(kind.view)))
-		}
-	}
-	scope.End(sets)
-	var out []Part
-	for i, kind := range kinds {
-		if kind.Set = sets[i]; !kind.Set.IsEmpty() {
-			out = append(out, kind)
-		}
-	}
-	return out
-}
-
 // movesTo gives the header fields that moved to those of the original tuple between two perspectives.
 func (v perspective) movesTo(w perspective) map[packet.Field]packet.Field {
 	moves := map[packet.Field]packet.Field{}
@@ -99,110 +62,6 @@ func (v perspective) movesTo(w perspective) map[packet.Field]packet.Field {
 	return moves
 }
 
-// translated is the image of the packets that a NAT rule maps, in parts by what was rewritten. Of the packets that it is said to map
-// only those among whole are meant; the others may go where they like.
-func (s *Symbolic) translated(hook Hook, p Part, m mapping, whole packet.Set) []Part {
-	p.Set = m.set
-	switch t := m.rule.Target.(type) {
-	case *ruleset.DNAT:
-		return s.rewritten(p, dstEnd, t.NATRange, whole)
-	case *ruleset.SNAT:
-		return s.rewritten(p, srcEnd, t.NATRange, whole)
-	case *ruleset.Redirect:
-		return s.redirected(hook, p, ruleset.NATRange{HasPort: t.HasPort, PortLo: t.PortLo, PortHi: t.PortHi}, whole)
-	case *ruleset.Masquerade:
-		return s.masqueraded(p, ruleset.NATRange{HasPort: t.HasPort, PortLo: t.PortLo, PortHi: t.PortHi}, whole)
-	case *ruleset.Netmap:
-		e := srcEnd
-		if hook == Prerouting || hook == Output {
-			e = dstEnd
-		}
-		return s.netmapped(p, e, t.Prefix)
-	}
-	return []Part{p}
-}
-
-// rewritten is DNAT's and SNAT's image, but for the connection's status and the new address's class: those are left to settle, which
-// does it once for many rules.
-func (s *Symbolic) rewritten(p Part, e end, r ruleset.NATRange, whole packet.Set) []Part {
-	var out []Part
-	sp := s.Space
-	newAddr := r.From.IsValid()
-	// What already has the new address keeps it, and is not marked as translated for it.
-	same := sp.None()
-	if newAddr && r.From == r.To {
-		// Few addresses of the host's networks are where a packet may go already, which spares most rules the other case.
-		same = sp.Addr(e.addr, r.From).Intersect(whole.Keep(e.addr, e.kind))
-	}
-	span := sp.None()
-	if newAddr && r.From != r.To {
-		span = sp.AddrRange(e.addr, r.From, r.To)
-	}
-	// piece rewrites the address of a set, if addr, and has its port already in place, if port.
-	piece := func(set packet.Set, addr, port bool) {
-		if set.IsEmpty() {
-			return
-		}
-		if addr {
-			set = set.Move(e.addr, e.origAddr).Intersect(sp.AddrRange(e.addr, r.From, r.To))
-		}
-		q := p
-		q.Set = set
-		out = append(out, q.moved(e, addr, port))
-	}
-	split := func(set packet.Set, port bool) {
-		if !newAddr {
-			piece(set, false, port)
-			return
-		}
-		if set.Overlaps(same) {
-			piece(set.Intersect(same), false, port)
-			set = set.Minus(same)
-		}
-		if set.Overlaps(span) {
-			// What has an address of a range may get that one, and is then not marked either.
-			piece(set.Intersect(span), false, port)
-		}
-		piece(set, true, port)
-	}
-	if !r.HasPort {
-		split(p.Set, false)
-		return out
-	}
-	set := p.Set
-	if ported := s.portHeaders().Simplify(whole); !set.Within(ported) {
-		split(set.Minus(ported), false)
-		set = set.Intersect(ported)
-	}
-	if r.PortBase != 0 {
-		for _, span := range set.Ranges(e.port) {
-			for v := span[0]; v <= span[1]; v++ {
-				at := set.Intersect(sp.Value(e.port, v))
-				split(at.Move(e.port, e.origPort).Intersect(sp.Value(e.port, uint64(r.PortLo+uint16(v)-r.PortBase))), true)
-			}
-		}
-		return out
-	}
-	// A port that lies in the range stays (nf_nat_core.c, get_unique_tuple).
-	to, rest := sp.Range(e.port, uint64(r.PortLo), uint64(r.PortHi)), set
-	if set.Overlaps(to) {
-		split(set.Intersect(to), false)
-		rest = set.Minus(to)
-	}
-	if rest.IsEmpty() {
-		return out
-	}
-	if newAddr && !rest.Overlaps(same) && !rest.Overlaps(span) {
-		// The common case at one go: address and port.
-		both := sp.Builder().AddrRange(e.addr, r.From, r.To).Range(e.port, uint64(r.PortLo), uint64(r.PortHi)).Set()
-		q := p
-		q.Set = rest.Rename(map[packet.Field]packet.Field{e.addr: e.origAddr, e.port: e.origPort}).Intersect(both)
-		return append(out, q.moved(e, true, true))
-	}
-	split(rest.Move(e.port, e.origPort).Intersect(to), true)
-	return out
-}
-
 // settle gives rewritten packets the connection's status and the class of their new address.
 func (s *Symbolic) settle(p Part, e end) Part {
 	moved := e.dst && (p.view.origDst == e.origAddr || p.view.origDPort == e.origPort) ||
@@ -211,58 +70,6 @@ func (s *Symbolic) settle(p Part, e end) Part {
 		p.Set = s.retyped(p.Set.AssignBits(packet.FieldStatus, uint64(e.bit), uint64(e.bit)), e.dst)
 	}
 	return p
-}
-
-// redirected is REDIRECT's image: the host's own address on the interface that the packet came in on.
-func (s *Symbolic) redirected(hook Hook, p Part, r ruleset.NATRange, whole packet.Set) []Part {
-	if hook == Output {
-		r.From = netip.MustParseAddr("127.0.0.1")
-		if s.Net.V6() {
-			r.From = netip.IPv6Loopback()
-		}
-		r.To = r.From
-		return s.rewritten(p, dstEnd, r, whole)
-	}
-	return s.byIface(p, packet.FieldIn, func(q Part, iface string) []Part {
-		if e := s.Net.Env; e.Addressed() && !e.hasAddr(iface) {
-			return nil // it is dropped
-		}
-		r.From, _ = s.Net.Env.HostAddr(iface)
-		r.To = r.From
-		return s.rewritten(q, dstEnd, r, whole)
-	})
-}
-
-// masqueraded is MASQUERADE's image: the host's address on the interface that the packet leaves by.
-func (s *Symbolic) masqueraded(p Part, r ruleset.NATRange, whole packet.Set) []Part {
-	return s.byIface(p, packet.FieldOut, func(q Part, iface string) []Part {
-		e := s.Net.Env
-		r.From, _ = e.HostAddr(iface)
-		switch {
-		case s.masquerade.IsValid() && !(e.IsInside(iface) && slices.ContainsFunc(e.SubnetsBehind(iface), func(p netip.Prefix) bool { return p.Contains(r.From) })):
-			r.From = s.masquerade
-		case iface == "lo" && e.Addressed() && !e.V6():
-			// An address of the scope host is none to masquerade as.
-			if r.From = e.selectAddr(iface, netip.Addr{}); !r.From.IsValid() {
-				return nil
-			}
-		}
-		r.To = r.From
-		return s.rewritten(q, srcEnd, r, whole)
-	})
-}
-
-// byIface treats the packets of each interface apart.
-func (s *Symbolic) byIface(p Part, f packet.Field, do func(q Part, iface string) []Part) []Part {
-	var out []Part
-	for c := 1; c < s.ifaces.Len(); c++ {
-		q := p
-		q.Set = p.Set.Intersect(s.Space.Classes(f, []int{c}))
-		if !q.Set.IsEmpty() {
-			out = append(out, do(q, s.ifaces.Name(c))...)
-		}
-	}
-	return out
 }
 
 // exactHostBits is how many bits of an address NETMAP's image keeps related to the original; beyond that the original's host part

@@ -1,5 +1,7 @@
 package packet
 
+import "slices"
+
 // A Field is one thing that a packet set can say about a packet.
 type Field uint8
 
@@ -100,7 +102,7 @@ type place struct {
 	bit   uint8
 }
 
-func layout(v6 bool, ifaceClasses int) (fields [numFields]fieldInfo, at []place) {
+func layout(v6, sourcesFirst bool, ifaceClasses int) (fields [numFields]fieldInfo, at []place) {
 	addr := 32
 	if v6 {
 		addr = 128
@@ -137,7 +139,7 @@ func layout(v6 bool, ifaceClasses int) (fields [numFields]fieldInfo, at []place)
 		fields[f].levels = append(fields[f].levels, int32(len(at)))
 		at = append(at, place{f, uint8(bit)})
 	}
-	for _, f := range fieldOrder() {
+	for _, f := range fieldOrder(sourcesFirst) {
 		for i := fields[f].width - 1; i >= 0; i-- {
 			add(f, i)
 			if f == FieldMark {
@@ -152,12 +154,16 @@ func layout(v6 bool, ifaceClasses int) (fields [numFields]fieldInfo, at []place)
 // every rule leaves alone, or all of them ask in the same way, comes first: there a condition costs its own nodes and not a copy of
 // the set above them. What rules dispatch on follows. Current and original addresses and ports are neighbours, so that moving one
 // into the other is a linear rename, and the original is above: behind DNAT it falls into a few classes, such as the host's own
-// addresses, while there are as many new addresses as rules, each with a copy of what is below it.
-func fieldOrder() []Field {
-	return []Field{
-		FieldTTL, FieldDSCP, FieldECN, FieldLength,
-		FieldOut, FieldState, FieldDir, FieldStatus, FieldDstType, FieldSrcType, FieldProto,
-		FieldOrigDst, FieldDst, FieldOrigSrc, FieldSrc, FieldOrigDPort, FieldDPort, FieldOrigSPort, FieldSPort,
-		FieldIn, FieldICMPType, FieldICMPCode, FieldTCPFlags, FieldFragment, FieldMark,
+// addresses, while there are as many new addresses as rules, each with a copy of what is below it. For the same reason sources come first
+// where rules tell packets apart by their destinations: what is said of all sources alike then stands above them once.
+func fieldOrder(sourcesFirst bool) []Field {
+	ends := []Field{FieldOrigDst, FieldDst, FieldOrigSrc, FieldSrc, FieldOrigDPort, FieldDPort, FieldOrigSPort, FieldSPort}
+	if sourcesFirst {
+		ends = []Field{FieldOrigSrc, FieldSrc, FieldOrigDst, FieldDst, FieldOrigDPort, FieldDPort, FieldOrigSPort, FieldSPort}
 	}
+	return slices.Concat(
+		[]Field{FieldTTL, FieldDSCP, FieldECN, FieldLength, FieldOut, FieldState, FieldDir, FieldStatus, FieldDstType, FieldSrcType, FieldProto},
+		ends,
+		[]Field{FieldIn, FieldICMPType, FieldICMPCode, FieldTCPFlags, FieldFragment, FieldMark},
+	)
 }

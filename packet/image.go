@@ -51,8 +51,27 @@ func (s *Space) intern(key string, q *levelSet) *levelSet {
 	return q
 }
 
-// forget frees fields.
-func (s *Space) forget(r ref, fs ...Field) ref { return s.exists(r, s.fieldSet(fs...)) }
+// forget frees fields. Those that the function does not depend on are left aside, since looking for them costs as much as to copy it.
+func (s *Space) forget(r ref, fs ...Field) ref {
+	var asked [numFields]bool
+	s.visit(func(_ int32, n node) {
+		if int(n.level) < len(s.places) {
+			asked[s.places[n.level].field] = true
+		}
+	}, r)
+	var there [numFields]Field
+	n := 0
+	for _, f := range fs {
+		if asked[f] {
+			there[n] = f
+			n++
+		}
+	}
+	if n == 0 {
+		return r
+	}
+	return s.exists(r, s.fieldSet(there[:n]...))
+}
 
 // Forget frees the fields: a packet is in the result when it is in the set with some values of them.
 func (a Set) Forget(fs ...Field) Set {

@@ -245,3 +245,77 @@ func TestMisuse(t *testing.T) {
 		}()
 	}
 }
+
+// TestReplace compares replacing with keeping the old value by a move and assigning the new one.
+func TestReplace(t *testing.T) {
+	rng := rand.New(rand.NewSource(21))
+	s := NewSpace(Config{})
+	addr := func() netip.Addr { return cellAddr(false, rng.Intn(256)) }
+	for range 400 {
+		x := s.None()
+		for range 1 + rng.Intn(4) {
+			lo, hi := uint64(rng.Intn(3000)), uint64(rng.Intn(60000))
+			x = x.Union(s.Conj(s.Prefix(FieldDst, netip.PrefixFrom(addr(), 24+rng.Intn(9)).Masked()), s.Range(FieldDPort, lo, lo+hi%1000),
+				s.Value(FieldProto, uint64(rng.Intn(3))), s.Range(FieldOrigDPort, lo%7, hi), s.Value(FieldECN, uint64(rng.Intn(4)))))
+		}
+		if rng.Intn(3) == 0 {
+			x = x.Complement()
+		}
+		from, lo := addr(), uint16(rng.Intn(60000))
+		to, hi := from, lo
+		if rng.Intn(2) == 0 {
+			to, hi = addr(), lo+uint16(rng.Intn(5000))
+		}
+		moved := x.Move(FieldDst, FieldOrigDst)
+		if to.Less(from) {
+			from, to = to, from
+		}
+		if got, want := x.Replace(s.ReplaceAddr(FieldDst, FieldOrigDst, from, to)), moved.AssignAddrRange(FieldDst, from, to); got != want {
+			t.Fatalf("address: %v, want %v", got, want)
+		}
+		want := moved.AssignAddrRange(FieldDst, from, to).Move(FieldDPort, FieldOrigDPort).AssignRange(FieldDPort, uint64(lo), uint64(hi))
+		if got := x.Replace(s.ReplacePort(FieldDPort, FieldOrigDPort, lo, hi), s.ReplaceAddr(FieldDst, FieldOrigDst, from, to)); got != want {
+			t.Fatalf("address and port: %v, want %v", got, want)
+		}
+	}
+}
+
+// TestProject checks that what depends on some variables alone divides a set and its projection alike, and that the projection holds what
+// the set holds, whatever else it says.
+func TestProject(t *testing.T) {
+	rng := rand.New(rand.NewSource(4))
+	s := NewSpace(Config{})
+	cond := s.Opaque("k", "a condition")
+	random := func(fields ...Field) Set {
+		x := s.None()
+		for range 1 + rng.Intn(4) {
+			y := s.All()
+			for _, f := range fields {
+				lo := uint64(rng.Intn(200))
+				y = y.Intersect(s.Range(f, lo, lo+uint64(rng.Intn(100))))
+			}
+			x = x.Union(y)
+		}
+		return x
+	}
+	for range 300 {
+		whole := random(FieldDPort, FieldProto, FieldTTL)
+		if rng.Intn(2) == 0 {
+			whole = whole.Intersect(cond)
+		}
+		asks := random(FieldProto, FieldSPort).Union(random(FieldDPort))
+		domain := whole.Project(s.Variables([]Set{asks}))
+		if !whole.Within(domain) {
+			t.Fatalf("the projection %v does not hold %v", domain, whole)
+		}
+		if domain.DependsOn(FieldTTL) {
+			t.Fatalf("%v still tells of TTLs", domain)
+		}
+		if len(domain.OpaqueVars()) != len(whole.OpaqueVars()) {
+			t.Fatalf("the projection of %v has lost its condition", whole)
+		}
+		if a, b := whole.Intersect(asks).IsEmpty(), domain.Intersect(asks).IsEmpty(); a != b {
+			t.Fatalf("%v and its projection do not meet %v alike", whole, asks)
+		}
+	}
+}

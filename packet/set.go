@@ -79,19 +79,6 @@ func (a Set) Else(first, b Set) Set {
 	return s.set(s.choose(g, x, y))
 }
 
-// Union is the packets in any of the sets. Uniting many one by one would copy the long way down to each of them again and again, so
-// it is done in pairs.
-func (s *Space) Union(sets []Set) Set {
-	switch len(sets) {
-	case 0:
-		return s.None()
-	case 1:
-		return sets[0].Union(s.None())
-	}
-	half := len(sets) / 2
-	return s.Union(sets[:half]).Union(s.Union(sets[half:]))
-}
-
 // Complement is all packets that are not in the set. It costs nothing.
 func (a Set) Complement() Set {
 	if a.s == nil {

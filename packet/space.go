@@ -14,6 +14,9 @@ type Config struct {
 	V6 bool
 	// Ifaces are the interface classes; nil knows no name at all.
 	Ifaces *Ifaces
+	// SourcesFirst orders the variables for rules that tell packets apart by their destinations more than by their sources. It
+	// changes what sets cost, and nothing else.
+	SourcesFirst bool
 	// MaxNodes is the budget of decision nodes, 28 to 40 bytes each; 0 is DefaultMaxNodes.
 	MaxNodes int
 }
@@ -29,6 +32,7 @@ type Space struct {
 	opaques []opaque
 	byKey   map[string]int
 	ops     map[string]any // interned *levelSet and *renaming
+	fresh   int32          // the last number of an operation that is met once; they count down
 	wf      ref
 	wfKnown bool
 }
@@ -46,7 +50,7 @@ func NewSpace(c Config) *Space {
 		c.MaxNodes = DefaultMaxNodes
 	}
 	s.init(c.MaxNodes)
-	s.fields, s.places = layout(s.v6, s.ifaces.Len())
+	s.fields, s.places = layout(s.v6, c.SourcesFirst, s.ifaces.Len())
 	return s
 }
 
@@ -301,3 +305,6 @@ func (s *Space) codes(fi *fieldInfo, lo, hi u128, tail ref) ref {
 	}
 	return r
 }
+
+// Steps is the number of operations on nodes so far, a measure of work that does not depend on the machine.
+func (s *Space) Steps() int { return int(s.steps) }
