@@ -86,7 +86,7 @@ func (p *Pass) noFinalDeny(v *View, c *ruleset.Chain, jump *ruleset.Rule) {
 		return
 	}
 	meets := func(t *netfilter.Trace) bool {
-		return slices.ContainsFunc(t.Steps, func(s netfilter.Step) bool { return s.Rule == jump })
+		return t.Meets(jump)
 	}
 	proof := v.Prove(set.Intersect(e.flow.Reach(jump)), "a connection that ufw has no rule for", Every(Forwards(), meets))
 	if proof == nil || v.Undecided() {

@@ -151,7 +151,7 @@ func (p *Pass) dropping(step *netfilter.Step) (by string, see Related) {
 
 // clientAnswer walks a client's request and proves that the answer is dropped. Neither end is the host.
 func (v *View) clientAnswer(request packet.Packet, t *tunnel) *Proof {
-	c := v.Net.Connect(request, netfilter.TraceOptions{Locals: map[netip.Addr]bool{request.Src: false, request.Dst: false}})
+	c := v.connect(request, netfilter.TraceOptions{Locals: map[netip.Addr]bool{request.Src: false, request.Dst: false}})
 	if c.Request == nil || c.Request.Verdict != netfilter.Accept || c.Reply == nil || c.Reply.Verdict != netfilter.Drop && c.Reply.Verdict != netfilter.Reject {
 		return nil
 	}

@@ -76,7 +76,7 @@ func blanket(r *ruleset.Rule) bool {
 func (p *Pass) acceptedBefore(v *View, r, jump *ruleset.Rule) {
 	policies := jump.Jump()
 	unseen := func(t *netfilter.Trace) bool {
-		return !slices.ContainsFunc(t.Steps, func(s netfilter.Step) bool { return s.Chain == policies })
+		return !t.Enters(policies)
 	}
 	var proof *Proof
 	for _, flow := range []*netfilter.Flow{v.ContainerEgress(), v.FromOutside()} {

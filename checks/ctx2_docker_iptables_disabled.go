@@ -74,7 +74,7 @@ func (p *Pass) unforwarded(v *View) (ports []string) {
 			if proto == packet.TCP {
 				in.TCPFlags = packet.FlagSYN
 			}
-			if !in.Dst.IsValid() || sentTo(v.Net.Trace(in, netfilter.TraceOptions{}), c) {
+			if !in.Dst.IsValid() || sentTo(v.trace(in, netfilter.TraceOptions{}), c) {
 				continue
 			}
 			if s := fmt.Sprintf("%d/%s of %s", b.HostPort, b.Proto, c.Name); !slices.Contains(ports, s) {

@@ -28,7 +28,7 @@ func (p *Pass) cutOff(v *View, rs *ruleset.Ruleset) {
 		if !ok || b.Internal || b.Stale || !b.Masquerade || !hookedFor(rs, b) {
 			continue
 		}
-		c := v.Net.Connect(packet.Packet{In: b.Name, Src: src, Dst: v.stranger(), Proto: packet.TCP, SPort: 40000, DPort: 443, TCPFlags: packet.FlagSYN, TTL: 64, Length: 60}, netfilter.TraceOptions{})
+		c := v.connect(packet.Packet{In: b.Name, Src: src, Dst: v.stranger(), Proto: packet.TCP, SPort: 40000, DPort: 443, TCPFlags: packet.FlagSYN, TTL: 64, Length: 60}, netfilter.TraceOptions{})
 		switch {
 		case c.Request == nil, v.Net.Env.IsInside(c.Request.Out.Out):
 		case p.dockerDrops(rs, c.Request):

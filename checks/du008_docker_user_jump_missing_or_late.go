@@ -159,7 +159,7 @@ func (p *Pass) inert(v *View, f *Finding, c *ruleset.Chain, own []*ruleset.Rule)
 		}
 	}
 	unseen := func(t *netfilter.Trace) bool {
-		return !slices.ContainsFunc(t.Steps, func(s netfilter.Step) bool { return s.Chain == c })
+		return !t.Enters(c)
 	}
 	for i, fw := range v.exposed().forwards {
 		if f.Proof != nil || i == handful {

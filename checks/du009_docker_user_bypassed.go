@@ -94,7 +94,7 @@ func mayAccept(c *ruleset.Chain, seen map[*ruleset.Chain]bool) bool {
 // reportBypass reports a rule with a packet that it lets pass by DOCKER-USER.
 func (p *Pass) reportBypass(v *View, r, jump *ruleset.Rule, hits packet.Set, losses []netfilter.Loss) {
 	unseen := func(t *netfilter.Trace) bool {
-		return !slices.ContainsFunc(t.Steps, func(s netfilter.Step) bool { return s.Chain == jump.Jump() })
+		return !t.Enters(jump.Jump())
 	}
 	var proof *Proof
 	var loss netfilter.Loss

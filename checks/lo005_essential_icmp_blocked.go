@@ -76,7 +76,7 @@ func (v *View) closedToStrangers() bool {
 	host, _ := v.Net.Env.HostAddr(iface)
 	request := v.hostDials(v.stranger(), packet.TCP, 443)
 	request.Src = host
-	c := v.Net.Connect(request, netfilter.TraceOptions{Locals: map[netip.Addr]bool{host: true}})
+	c := v.connect(request, netfilter.TraceOptions{Locals: map[netip.Addr]bool{host: true}})
 	if c.Result == netfilter.Answered || c.Result == netfilter.ResultUnknown {
 		return false
 	}

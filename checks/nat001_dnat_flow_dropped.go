@@ -57,7 +57,7 @@ func (v *View) plainlyForwarded() bool {
 		}
 		through := false
 		for _, src := range sources {
-			t := v.Net.Trace(packet.Packet{
+			t := v.trace(packet.Packet{
 				In: v.Net.Env.Outside[0], Src: src, Dst: to, Proto: f.pub.Proto, SPort: 40000, DPort: f.pub.HostPort.Lo,
 				TCPFlags: packet.FlagSYN, TTL: 64, Length: 60, State: packet.New,
 			}, netfilter.TraceOptions{Locals: map[netip.Addr]bool{to: true}})

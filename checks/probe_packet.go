@@ -39,7 +39,7 @@ func (v *View) proveAt(p packet.Packet, title string, claim Claim, own ...netip.
 	for _, a := range own {
 		locals[a] = true
 	}
-	t := v.Net.Trace(p, netfilter.TraceOptions{Locals: locals})
+	t := v.trace(p, netfilter.TraceOptions{Locals: locals})
 	if len(t.Branches) > 0 || !claim(t) {
 		return nil
 	}

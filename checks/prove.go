@@ -29,7 +29,7 @@ func Matched(r *ruleset.Rule) Claim {
 // NeverMeets claims that the packet does not come to the rule.
 func NeverMeets(r *ruleset.Rule) Claim {
 	return func(t *netfilter.Trace) bool {
-		return !slices.ContainsFunc(t.Steps, func(s netfilter.Step) bool { return s.Rule == r })
+		return !t.Meets(r)
 	}
 }
 
@@ -105,7 +105,7 @@ func (v *View) ProvePublished(at *ruleset.Rule, set packet.Set, title string, cl
 		if p.Proto == packet.TCP {
 			p.TCPFlags = packet.FlagSYN
 		}
-		t := v.Net.Trace(p, netfilter.TraceOptions{})
+		t := v.trace(p, netfilter.TraceOptions{})
 		if !claim(t) {
 			continue
 		}
@@ -159,7 +159,7 @@ func (v *View) starts(m packet.Model) []start {
 // way walks a packet and gives the trace if it shows the claim; where it depends on what cannot be computed, one of the ways that the
 // packet may take is enough, with its condition among the assumptions.
 func (v *View) way(s start, claim Claim) *netfilter.Trace {
-	t := v.Net.Trace(s.packet, s.options)
+	t := v.trace(s.packet, s.options)
 	if claim(t) {
 		return t
 	}
@@ -173,7 +173,7 @@ func (v *View) way(s start, claim Claim) *netfilter.Trace {
 
 // ProvePacket walks a given packet as the proof.
 func (v *View) ProvePacket(p packet.Packet, title string, claim Claim) *Proof {
-	t := v.Net.Trace(p, netfilter.TraceOptions{})
+	t := v.trace(p, netfilter.TraceOptions{})
 	if !claim(t) {
 		return nil
 	}

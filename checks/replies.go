@@ -58,7 +58,7 @@ func (v *View) ordinaryAnswers() packet.Set {
 // ProveReply proves something about the answer to a connection's first packet: it walks the request, and then the answer, for which
 // the claim must hold. The proof's trace is the answer's. It is nil where the request does not get through or the claim does not hold.
 func (v *View) ProveReply(request packet.Packet, title string, claim Claim) *Proof {
-	c := v.Net.Connect(request, netfilter.TraceOptions{})
+	c := v.connect(request, netfilter.TraceOptions{})
 	if c.Request == nil || c.Request.Verdict != netfilter.Accept || c.Reply == nil || !claim(c.Reply) {
 		return nil
 	}
@@ -67,7 +67,7 @@ func (v *View) ProveReply(request packet.Packet, title string, claim Claim) *Pro
 
 // proveReplyIf is [View.ProveReply] on conditions without a model, as a packet's witness has them; they become the proof's assumptions.
 func (v *View) proveReplyIf(request packet.Packet, m packet.Model, title string, claim Claim) *Proof {
-	c := v.Net.Connect(request, netfilter.TraceOptions{Opaque: m.Opaque})
+	c := v.connect(request, netfilter.TraceOptions{Opaque: m.Opaque})
 	if c.Request == nil || c.Request.Verdict != netfilter.Accept || c.Reply == nil || !claim(c.Reply) {
 		return nil
 	}

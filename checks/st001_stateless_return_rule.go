@@ -122,7 +122,7 @@ func (v *View) onlyBy(r *ruleset.Rule) Claim {
 		target := r.Target
 		r.Target = nil
 		defer func() { r.Target = target }()
-		verdict := v.Net.Trace(t.In, netfilter.TraceOptions{}).Verdict
+		verdict := v.trace(t.In, netfilter.TraceOptions{}).Verdict
 		return verdict == netfilter.Drop || verdict == netfilter.Reject
 	}
 }

@@ -51,7 +51,7 @@ func (v *View) masqueradedWithout(r *ruleset.Rule) Claim {
 		target := r.Target
 		r.Target = nil
 		defer func() { r.Target = target }()
-		way := v.Net.Trace(t.In, netfilter.TraceOptions{})
+		way := v.trace(t.In, netfilter.TraceOptions{})
 		return way.Verdict == netfilter.Accept && way.Out.Status&packet.SNATed != 0
 	}
 }

@@ -115,7 +115,7 @@ func (p *Pass) noInvalidDrop(v *View) {
 			continue
 		}
 		host := v.strays()[0]
-		reached := v.Net.Trace(host, netfilter.TraceOptions{})
+		reached := v.trace(host, netfilter.TraceOptions{})
 		if reached.Verdict != netfilter.Accept || reached.Path != netfilter.PathInput {
 			continue
 		}

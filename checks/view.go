@@ -20,7 +20,9 @@ type View struct {
 	Rules *ruleset.Ruleset
 	Net   *netfilter.Net
 
-	docker   *docker.Host
+	docker *docker.Host
+	// rules is one more than how many rules there are, once they were counted.
+	rules    int
 	budget   netfilter.Budget
 	sym      *netfilter.Symbolic
 	user     []*ruleset.Rule

@@ -180,7 +180,7 @@ func (w *walk) open(t packet.Tuple, in string) *Trace {
 	if p.Proto == packet.TCP {
 		p.TCPFlags = synFlag
 	}
-	tr, _ := w.net.try(p, TraceOptions{Locals: w.locals, Opaque: w.given, Bare: w.bare, quiet: true, depth: w.depth + 1}, nil)
+	tr, _ := w.net.try(p, TraceOptions{Locals: w.locals, Opaque: w.given, Bare: w.bare, Sparse: w.sparse, quiet: true, depth: w.depth + 1}, nil)
 	return tr
 }
 

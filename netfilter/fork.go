@@ -12,7 +12,7 @@ import (
 func (n *Net) try(p packet.Packet, o TraceOptions, answers []bool) (*Trace, []question) {
 	w := &walk{
 		net: n, env: n.Env, trace: &Trace{In: p}, pkt: p, started: p.In, locals: maps.Clone(o.Locals), given: o.Opaque,
-		answers: answers, quiet: o.quiet, depth: o.depth, bare: o.Bare,
+		answers: answers, quiet: o.quiet, depth: o.depth, bare: o.Bare, sparse: o.Sparse,
 	}
 	w.cross()
 	w.trace.Out = w.pkt
@@ -27,6 +27,9 @@ type TraceOptions struct {
 	Opaque map[string]bool
 	// Bare says that the packet has no extension headers and no IP options.
 	Bare bool
+	// Sparse leaves the rules that did not match out of the steps, and in long chains does not look at those that ask for another address,
+	// port or interface: see [Trace.Visits].
+	Sparse bool
 
 	quiet bool
 	depth int

@@ -16,9 +16,9 @@ type hint struct {
 	in, out      string
 }
 
-// hintFor says all of a packet's header.
-func hintFor(p *packet.Packet) *hint {
-	return &hint{src: p.Src, dst: p.Dst, dport: int(p.DPort), sport: int(p.SPort), in: p.In, out: p.Out}
+// hintFor says all of the header of a packet between two interfaces.
+func hintFor(p *packet.Packet, in, out string) *hint {
+	return &hint{src: p.Src, dst: p.Dst, dport: int(p.DPort), sport: int(p.SPort), in: in, out: out}
 }
 
 // hintOf reads a rule's own matches.
@@ -85,8 +85,10 @@ func (k *keyed[K]) add(r *ruleset.Rule, v K, single bool) {
 // indexFrom is the length from which a chain is worth an index.
 const indexFrom = 24
 
-func (s *Symbolic) indexOf(c *ruleset.Chain) *chainIndex {
-	if x, ok := s.indexes[c]; ok {
+func (n *Net) indexOf(c *ruleset.Chain) *chainIndex {
+	n.indexing.Lock()
+	defer n.indexing.Unlock()
+	if x, ok := n.indexes[c]; ok {
 		return x
 	}
 	x := &chainIndex{}
@@ -99,25 +101,25 @@ func (s *Symbolic) indexOf(c *ruleset.Chain) *chainIndex {
 		x.byIn.add(r, h.in, h.in != "")
 		x.byOut.add(r, h.out, h.out != "")
 	}
-	s.indexes[c] = x
+	n.indexes[c] = x
 	return x
 }
 
 // candidates are the rules of a chain that packets with the hint's properties may match, in order; all of them without a hint.
-func (s *Symbolic) candidates(c *ruleset.Chain, h *hint) []*ruleset.Rule {
+func (n *Net) candidates(c *ruleset.Chain, h *hint) []*ruleset.Rule {
 	if h == nil || len(c.Rules) < indexFrom {
 		return c.Rules
 	}
-	x := s.indexOf(c)
+	x := n.indexOf(c)
 	best := c.Rules
 	var pick func() []*ruleset.Rule
-	n := len(c.Rules)
-	consider(&x.bySrc, h.src, h.src.IsValid(), &n, &pick)
-	consider(&x.byDst, h.dst, h.dst.IsValid(), &n, &pick)
-	consider(&x.bySPort, h.sport, h.sport >= 0, &n, &pick)
-	consider(&x.byDPort, h.dport, h.dport >= 0, &n, &pick)
-	consider(&x.byIn, h.in, h.in != "", &n, &pick)
-	consider(&x.byOut, h.out, h.out != "", &n, &pick)
+	least := len(c.Rules)
+	consider(&x.bySrc, h.src, h.src.IsValid(), &least, &pick)
+	consider(&x.byDst, h.dst, h.dst.IsValid(), &least, &pick)
+	consider(&x.bySPort, h.sport, h.sport >= 0, &least, &pick)
+	consider(&x.byDPort, h.dport, h.dport >= 0, &least, &pick)
+	consider(&x.byIn, h.in, h.in != "", &least, &pick)
+	consider(&x.byOut, h.out, h.out != "", &least, &pick)
 	if pick != nil {
 		best = pick()
 	}

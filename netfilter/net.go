@@ -2,6 +2,7 @@ package netfilter
 
 import (
 	"net/netip"
+	"sync"
 
 	"github.com/dfwlint/dfwlint/hostfacts"
 	"github.com/dfwlint/dfwlint/packet"
@@ -19,6 +20,9 @@ type Net struct {
 	symbolic *Symbolic
 	// volatile are the matches that each are a condition of their own: see volatileMatches.
 	volatile map[ruleset.Match]bool
+	// indexes finds the rules of long chains, made when one is first asked for; indexing guards it.
+	indexes  map[*ruleset.Chain]*chainIndex
+	indexing sync.Mutex
 }
 
 // New makes a Net of rulesets of one family, usually one, two where both backends are loaded. facts may be nil.
@@ -27,7 +31,7 @@ func New(facts *hostfacts.Facts, sets ...*ruleset.Ruleset) *Net {
 	if len(sets) > 0 && sets[0].Family == parser.IPv6 {
 		family = parser.IPv6
 	}
-	return &Net{Sets: sets, Env: Infer(family, facts, sets...), volatile: volatileMatches(sets)}
+	return &Net{Sets: sets, Env: Infer(family, facts, sets...), volatile: volatileMatches(sets), indexes: map[*ruleset.Chain]*chainIndex{}}
 }
 
 // V6 says whether the family is IPv6.

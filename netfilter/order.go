@@ -146,7 +146,7 @@ func (o *Order) left(r *ruleset.Rule, root *ruleset.Chain) (dead, alive bool) {
 	}
 	h := hintOf(r)
 	var by []*box
-	for _, q := range s.candidates(r.Chain, h) {
+	for _, q := range s.Net.candidates(r.Chain, h) {
 		if q.Index >= r.Index {
 			break
 		}

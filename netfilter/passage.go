@@ -104,7 +104,7 @@ func (s *Symbolic) pass(root *ruleset.Chain, view perspective, set packet.Set, h
 		if sum.domain.IsEmpty() {
 			continue
 		}
-		for _, r := range s.candidates(c, hint) {
+		for _, r := range s.Net.candidates(c, hint) {
 			m := s.matching(r, view)
 			e := entry{rule: r, match: m.Simplify(sum.domain)}
 			if e.match.IsEmpty() {

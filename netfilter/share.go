@@ -23,7 +23,7 @@ func NewSymbolics(b Budget, nets ...*Net) []*Symbolic {
 		}
 		s := &Symbolic{
 			Net: n, Space: space, ifaces: ifaces,
-			passages: map[passageKey]*passage{}, orders: map[*ruleset.Chain][]*ruleset.Chain{}, indexes: map[*ruleset.Chain]*chainIndex{}, mutates: map[*ruleset.Chain]bool{},
+			passages: map[passageKey]*passage{}, orders: map[*ruleset.Chain][]*ruleset.Chain{}, mutates: map[*ruleset.Chain]bool{},
 			matches: map[matchKey]packet.Set{}, variables: map[chainKey]packet.Variables{}, forwards: map[forwardKey]forwarded{},
 		}
 		s.tracked = space.Range(packet.FieldState, uint64(packet.New), uint64(packet.Related))

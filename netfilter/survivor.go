@@ -105,12 +105,12 @@ const maxMeets = 1 << 20
 // meets walks one packet under a built-in chain until it matches the rule or is decided before.
 func (o *Order) meets(r *ruleset.Rule, root *ruleset.Chain, view perspective, p *packet.Packet, v packet.Valuation) bool {
 	s := o.sym
-	h := hintFor(p)
+	h := hintFor(p, p.In, p.Out)
 	type at struct {
 		rules []*ruleset.Rule
 		next  int
 	}
-	stack := []at{{s.candidates(root, h), 0}}
+	stack := []at{{s.Net.candidates(root, h), 0}}
 	for range maxMeets {
 		f := &stack[len(stack)-1]
 		if f.next >= len(f.rules) {
@@ -136,7 +136,7 @@ func (o *Order) meets(r *ruleset.Rule, root *ruleset.Chain, view perspective, p 
 				return false
 			}
 		case *ruleset.Jump:
-			next := at{s.candidates(t.Chain, h), 0}
+			next := at{s.Net.candidates(t.Chain, h), 0}
 			switch {
 			case t.Goto && len(stack) == 1:
 				f.next = len(f.rules)

@@ -18,7 +18,6 @@ type Symbolic struct {
 	ifaces    *packet.Ifaces
 	passages  map[passageKey]*passage
 	orders    map[*ruleset.Chain][]*ruleset.Chain
-	indexes   map[*ruleset.Chain]*chainIndex
 	mutates   map[*ruleset.Chain]bool
 	matches   map[matchKey]packet.Set
 	variables map[chainKey]packet.Variables

@@ -3,6 +3,8 @@
 package netfilter
 
 import (
+	"slices"
+
 	"github.com/dfwlint/dfwlint/packet"
 	"github.com/dfwlint/dfwlint/ruleset"
 )
@@ -79,8 +81,47 @@ type Trace struct {
 	Decided *Step
 	Note    string
 	Steps   []Step
+	// Visits are the chains that a sparse trace met, and how far: Steps then holds only what matched. Others have none.
+	Visits []Visit
 	// Assumptions are what the trace rests on and the input does not tell.
 	Assumptions []string
 	// Branches are the ways that the trace forks into where a condition cannot be computed and matters.
 	Branches []*Trace
+}
+
+// A Visit is a stretch of a chain that a packet met, from the first rule on.
+type Visit struct {
+	Chain *ruleset.Chain
+	// Last is the index of the last rule that was met, 1 being the first; 0 in an empty chain.
+	Last int
+}
+
+// Meets says whether the packet comes to the rule, be it that it matches or not.
+func (t *Trace) Meets(r *ruleset.Rule) bool {
+	return slices.ContainsFunc(t.Steps, func(s Step) bool { return s.Rule == r }) ||
+		slices.ContainsFunc(t.Visits, func(v Visit) bool { return v.Chain == r.Chain && r.Index <= v.Last })
+}
+
+// Enters says whether the packet comes to a rule of the chain, or to its policy.
+func (t *Trace) Enters(c *ruleset.Chain) bool {
+	return slices.ContainsFunc(t.Steps, func(s Step) bool { return s.Chain == c }) ||
+		slices.ContainsFunc(t.Visits, func(v Visit) bool { return v.Chain == c && v.Last > 0 })
+}
+
+// Unmatched is how many rules were met that did not match.
+func (t *Trace) Unmatched() int {
+	n := 0
+	for _, v := range t.Visits {
+		n += v.Last
+	}
+	for i := range t.Steps {
+		switch s := &t.Steps[i]; {
+		case s.Rule == nil:
+		case !s.Matched:
+			n++
+		case len(t.Visits) > 0:
+			n--
+		}
+	}
+	return n
 }

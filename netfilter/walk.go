@@ -45,7 +45,9 @@ type walk struct {
 	bare bool
 	// quiet walks record no steps.
 	quiet bool
-	depth int
+	// sparse walks record only what matches.
+	sparse bool
+	depth  int
 }
 
 // question is a condition that a walk could not compute.
@@ -135,6 +137,11 @@ type frame struct {
 	// entered is the packet as it came in; gotos counts those that led here since the last jump.
 	entered *packet.Packet
 	gotos   int
+	// may are the rules that can match the packet, at which of them the walk is; nil where all are looked at.
+	may []*ruleset.Rule
+	at  int
+	// noted says that the visit is in the trace already.
+	noted bool
 }
 
 // loops says whether a call leads into a chain that is being walked already.
@@ -197,7 +204,9 @@ func (w *walk) chain(pl place, rs *ruleset.Ruleset, base *ruleset.Chain) (v Verd
 	stack := []frame{{chain: base, entered: now}}
 	for {
 		f := &stack[len(stack)-1]
-		if f.next >= len(f.chain.Rules) {
+		r := w.turn(pl, f)
+		if r == nil {
+			w.met(*f)
 			if len(stack) == 1 {
 				return w.policy(pl, rs, base), false
 			}
@@ -205,8 +214,6 @@ func (w *walk) chain(pl place, rs *ruleset.Ruleset, base *ruleset.Chain) (v Verd
 			stack = stack[:len(stack)-1]
 			continue
 		}
-		r := f.chain.Rules[f.next]
-		f.next++
 		step := Step{Hook: pl.hook, Chain: r.Chain, Rule: r, Backend: rs.Backend.String(), Before: now, After: now}
 		s := situation{w: w, pkt: &w.pkt, table: pl.table, hook: pl.hook, rule: r, in: pl.in, out: pl.out, untrackedYet: pl.before}
 		step.Matched = true
@@ -227,8 +234,10 @@ func (w *walk) chain(pl place, rs *ruleset.Ruleset, base *ruleset.Chain) (v Verd
 		switch out.kind {
 		case goesOn:
 		case decides:
+			w.met(stack...)
 			return out.verdict, out.mapped
 		case returns:
+			w.met(*f)
 			if len(stack) == 1 {
 				return w.policy(pl, rs, base), false
 			}
@@ -245,14 +254,18 @@ func (w *walk) chain(pl place, rs *ruleset.Ruleset, base *ruleset.Chain) (v Verd
 			}
 			switch idle := w.idle(pl, out.chain); {
 			case out.tail && len(stack) == 1:
+				w.met(*f)
+				f.noted = true
 				// goto from a built-in chain: there is no jump to go back to, its policy applies.
 				f.next = len(f.chain.Rules)
 				if !idle {
 					stack = append(stack, next)
 				}
 			case out.tail && idle:
+				w.met(*f)
 				stack = stack[:len(stack)-1]
 			case out.tail:
+				w.met(*f)
 				// At the end of the called chain the walk goes on after the last jump.
 				stack[len(stack)-1] = next
 			case !idle:
@@ -272,7 +285,7 @@ func (w *walk) policy(pl place, rs *ruleset.Ruleset, c *ruleset.Chain) Verdict {
 }
 
 func (w *walk) record(s Step) {
-	if w.quiet {
+	if w.quiet || w.sparse && !s.Matched {
 		return
 	}
 	w.trace.Steps = append(w.trace.Steps, s)

@@ -127,13 +127,16 @@ func NewTraceObject(t *netfilter.Trace, o TraceObjectOptions) *TraceObject {
 		}
 		out.DecidedBy = j
 	}
+	leave := o.MatchedOnly || o.MaxSteps > 0 && len(t.Steps) > o.MaxSteps
+	if leave || len(t.Visits) > 0 {
+		out.Unmatched = t.Unmatched()
+	}
 	for i := range t.Steps {
 		s := &t.Steps[i]
 		if s.Rule == nil {
 			continue
 		}
-		if !s.Matched && (o.MatchedOnly || o.MaxSteps > 0 && len(t.Steps) > o.MaxSteps) {
-			out.Unmatched++
+		if !s.Matched && leave {
 			continue
 		}
 		out.Steps = append(out.Steps, StepObject{
