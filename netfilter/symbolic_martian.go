@@ -6,14 +6,17 @@ import (
 	"github.com/dfwlint/dfwlint/packet"
 )
 
-// unreceived are packets that IPv6 drops before any rule; see walk.unreceived.
+// unreceived are packets that no rule sees: fragments where conntrack puts them together, and what IPv6 drops; see walk.unreceived.
 func (s *Symbolic) unreceived() packet.Set {
 	sp := s.Space
-	if !s.Net.Env.V6() {
-		return sp.None()
+	x := sp.None()
+	if s.Net.defragments() {
+		x = sp.Value(packet.FieldFragment, 1)
 	}
-	loop := netip.IPv6Loopback()
-	x := sp.Addr(packet.FieldSrc, loop).Union(sp.Addr(packet.FieldDst, loop)).Union(sp.Prefix(packet.FieldSrc, netip.MustParsePrefix("ff00::/8")))
+	if s.Net.Env.V6() {
+		loop := netip.IPv6Loopback()
+		x = x.Union(sp.Addr(packet.FieldSrc, loop)).Union(sp.Addr(packet.FieldDst, loop)).Union(sp.Prefix(packet.FieldSrc, netip.MustParsePrefix("ff00::/8")))
+	}
 	return x.Minus(sp.Value(packet.FieldIn, uint64(s.ifaces.Class("lo"))))
 }
 
@@ -27,6 +30,10 @@ func (s *Symbolic) unroutable() packet.Set {
 			Minus(sp.Value(packet.FieldDstType, uint64(packet.AddrLocal))).Minus(sp.Value(packet.FieldDstType, uint64(packet.AddrMulticast)))
 	}
 	x := sp.Prefix(packet.FieldSrc, netip.MustParsePrefix("224.0.0.0/4")).Union(sp.Addr(packet.FieldSrc, lbcast))
+	for _, t := range []uint8{packet.AddrLocal, packet.AddrBroadcast, packet.AddrMulticast} {
+		// The host puts fragments of its own together before INPUT.
+		x = x.Union(sp.Value(packet.FieldFragment, 1).Intersect(sp.Value(packet.FieldDstType, uint64(t))))
+	}
 	all := sp.Addr(packet.FieldDst, lbcast)
 	free := all.Union(sp.Prefix(packet.FieldDst, localGroups))
 	zero := sp.Prefix(packet.FieldSrc, zeronet)
