@@ -4,6 +4,7 @@ import (
 	"net/netip"
 
 	"github.com/dfwlint/dfwlint/packet"
+	"github.com/dfwlint/dfwlint/ruleset"
 )
 
 // unreceived are packets that no rule sees: fragments where conntrack puts them together, and what IPv6 drops; see walk.unreceived.
@@ -30,10 +31,6 @@ func (s *Symbolic) unroutable() packet.Set {
 			Minus(sp.Value(packet.FieldDstType, uint64(packet.AddrLocal))).Minus(sp.Value(packet.FieldDstType, uint64(packet.AddrMulticast)))
 	}
 	x := sp.Prefix(packet.FieldSrc, netip.MustParsePrefix("224.0.0.0/4")).Union(sp.Addr(packet.FieldSrc, lbcast))
-	for _, t := range []uint8{packet.AddrLocal, packet.AddrBroadcast, packet.AddrMulticast} {
-		// The host puts fragments of its own together before INPUT.
-		x = x.Union(sp.Value(packet.FieldFragment, 1).Intersect(sp.Value(packet.FieldDstType, uint64(t))))
-	}
 	all := sp.Addr(packet.FieldDst, lbcast)
 	free := all.Union(sp.Prefix(packet.FieldDst, localGroups))
 	zero := sp.Prefix(packet.FieldSrc, zeronet)
@@ -47,7 +44,9 @@ func (s *Symbolic) unroutable() packet.Set {
 		}
 		x = x.Union(own).Union(sp.Value(packet.FieldSrcType, uint64(packet.AddrBroadcast)).Minus(zero))
 	}
-	return x.Intersect(wire)
+	// The host puts fragments of its own together before INPUT.
+	pieces := sp.Value(packet.FieldFragment, 1).Intersect(s.ofTypes(packet.FieldDstType, ruleset.TypeLocal|ruleset.TypeBroadcast|ruleset.TypeMulticast))
+	return x.Intersect(wire).Union(pieces)
 }
 
 // localnet are the packets from interfaces that may carry loopback addresses.
