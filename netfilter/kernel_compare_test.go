@@ -161,6 +161,9 @@ func differences(tr *netfilter.Trace, o referee.Observed, moved map[referee.Plac
 		say("strays: %+v", strays)
 	}
 	accepted := tr.Verdict == netfilter.Accept
+	if tr.Verdict == netfilter.Stolen && len(o.Delivered)+len(o.Left) == 0 {
+		return out
+	}
 	var seen *referee.Sighting
 	switch {
 	case tr.In.In != "" && tr.Out.Out == tr.In.In && len(o.Left) == 0 && len(o.Delivered) == 1:

@@ -93,6 +93,10 @@ func (c *contest) ofConnection(what string, n *netfilter.Net, m meter, conn *ref
 		// An ICMP error of a kind, or a reset, may end it.
 		return
 	}
+	if s == packet.Established && d == packet.Original && known.Status&packet.SeenReply == 0 {
+		// The answer went another way: within a bridge, say.
+		s = packet.New
+	}
 	c.judge(what, n, m, from, p, known.Request(from, p, s, d))
 }
 

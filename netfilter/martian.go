@@ -222,7 +222,7 @@ func (w *walk) echo(out string) {
 			w.confirm()
 			w.echoed = true
 			w.pkt.In, w.pkt.Out = out, ""
-			if w.tables(Prerouting, out, "", "raw", "mangle") {
+			if w.tables(Prerouting, out, "", "raw", "mangle") && (!w.pkt.Fragment || w.env.V6()) {
 				w.inward(out)
 			}
 			w.echoed = false

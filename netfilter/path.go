@@ -82,6 +82,10 @@ func (w *walk) receive() {
 		w.lost(why)
 		return
 	}
+	if w.pkt.Fragment && in != "lo" && w.net.defragments() {
+		w.keep("connection tracking puts fragments together before any rule sees them")
+		return
+	}
 	if nw, ok := w.env.besides(w.pkt.Dst); ok && parentOf(nw) == in {
 		w.trace.Note = "it goes to the container on the " + nw.Driver + " network " + nw.Name + " itself: the host's rules do not see it"
 		w.finish(Accept)
@@ -188,6 +192,11 @@ func (w *walk) sameBridge() bool {
 func (w *walk) input(in string) {
 	w.trace.Path = PathInput
 	w.pkt.Out = ""
+	if w.pkt.Fragment && !w.env.V6() {
+		// ip_local_deliver in net/ipv4/ip_input.c; IPv6 does so behind INPUT.
+		w.keep("the fragments of what is for the host are put together before INPUT")
+		return
+	}
 	if w.inward(in) {
 		w.finish(Accept)
 	}
@@ -289,7 +298,14 @@ func (w *walk) send() {
 	// it by (nf_conntrack_in: "previously seen (loopback or untracked)").
 	w.confirm()
 	w.pkt.In, w.pkt.Out = "lo", ""
-	if !w.tables(Prerouting, "lo", "", "raw", "mangle") || !w.inward("lo") {
+	if !w.tables(Prerouting, "lo", "", "raw", "mangle") {
+		return
+	}
+	if w.pkt.Fragment && !w.env.V6() {
+		w.keep("the fragments of what is for the host are put together before INPUT")
+		return
+	}
+	if !w.inward("lo") {
 		return
 	}
 	w.finish(Accept)

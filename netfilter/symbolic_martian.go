@@ -4,16 +4,20 @@ import (
 	"net/netip"
 
 	"github.com/dfwlint/dfwlint/packet"
+	"github.com/dfwlint/dfwlint/ruleset"
 )
 
-// unreceived are packets that IPv6 drops before any rule; see walk.unreceived.
+// unreceived are packets that no rule sees: fragments where conntrack puts them together, and what IPv6 drops; see walk.unreceived.
 func (s *Symbolic) unreceived() packet.Set {
 	sp := s.Space
-	if !s.Net.Env.V6() {
-		return sp.None()
+	x := sp.None()
+	if s.Net.defragments() {
+		x = sp.Value(packet.FieldFragment, 1)
 	}
-	loop := netip.IPv6Loopback()
-	x := sp.Addr(packet.FieldSrc, loop).Union(sp.Addr(packet.FieldDst, loop)).Union(sp.Prefix(packet.FieldSrc, netip.MustParsePrefix("ff00::/8")))
+	if s.Net.Env.V6() {
+		loop := netip.IPv6Loopback()
+		x = x.Union(sp.Addr(packet.FieldSrc, loop)).Union(sp.Addr(packet.FieldDst, loop)).Union(sp.Prefix(packet.FieldSrc, netip.MustParsePrefix("ff00::/8")))
+	}
 	return x.Minus(sp.Value(packet.FieldIn, uint64(s.ifaces.Class("lo"))))
 }
 
@@ -40,7 +44,9 @@ func (s *Symbolic) unroutable() packet.Set {
 		}
 		x = x.Union(own).Union(sp.Value(packet.FieldSrcType, uint64(packet.AddrBroadcast)).Minus(zero))
 	}
-	return x.Intersect(wire)
+	// The host puts fragments of its own together before INPUT.
+	pieces := sp.Value(packet.FieldFragment, 1).Intersect(s.ofTypes(packet.FieldDstType, ruleset.TypeLocal|ruleset.TypeBroadcast|ruleset.TypeMulticast))
+	return x.Intersect(wire).Union(pieces)
 }
 
 // localnet are the packets from interfaces that may carry loopback addresses.
