@@ -13,8 +13,12 @@ func (p *Pass) reportLeftovers(v *View) {
 	if !v.untracks() {
 		invalid = invalid.Union(v.Space().Value(packet.FieldState, uint64(packet.Untracked)))
 	}
+	first := map[*ruleset.Chain]int{}
 	for _, r := range p.ownRules(v) {
-		if r.Chain.Table.Name != "filter" || !v.Order().Referenced(r.Chain) || !p.meantForConnections(r) || !statesBefore(r) || v.Order().Dead(r) {
+		if _, known := first[r.Chain]; !known {
+			first[r.Chain] = firstByState(r.Chain)
+		}
+		if r.Chain.Table.Name != "filter" || r.Index <= first[r.Chain] || !v.Order().Referenced(r.Chain) || !p.meantForConnections(r) || v.Order().Dead(r) {
 			continue
 		}
 		if v.FromOutside().Hit(r) || v.ContainerEgress().Hit(r) {
@@ -49,14 +53,14 @@ func (p *Pass) meantForConnections(r *ruleset.Rule) bool {
 	return classOf(r) == allows || classOf(r) == denies && has && !negated || p.banCall(r) != nil
 }
 
-// statesBefore says whether a rule before this one in its chain decides by the state of connections.
-func statesBefore(r *ruleset.Rule) bool {
-	for _, x := range r.Chain.Rules[:r.Index-1] {
-		if _, ok := ruleset.MatchOf[*ruleset.CTState](x); ok && (classOf(x) == allows || classOf(x) == denies) {
-			return true
+// firstByState is the place of the first rule of a chain that decides on new connections by their state; behind the last where none does.
+func firstByState(c *ruleset.Chain) int {
+	for _, x := range c.Rules {
+		if st, ok := ruleset.MatchOf[*ruleset.CTState](x); ok && (classOf(x) == allows || classOf(x) == denies) && st.Not != (st.States&ruleset.StateNew != 0) {
+			return x.Index
 		}
 	}
-	return false
+	return len(c.Rules)
 }
 
 func (p *Pass) reportLeftover(v *View, r *ruleset.Rule, allow bool) {

@@ -18,6 +18,7 @@ func ord005() *Check {
 }
 
 func runORD005(p *Pass) {
+	var filled map[string]bool
 	for _, v := range p.Views {
 		for _, r := range p.UserRules(v) {
 			if !v.Order().Referenced(r.Chain) {
@@ -37,7 +38,7 @@ func runORD005(p *Pass) {
 				}
 			}
 			if why == "" {
-				p.unfilledList(v, r)
+				p.unfilledList(v, r, &filled)
 				continue
 			}
 			if strings.HasPrefix(why, "the condition always holds") {

@@ -44,9 +44,9 @@ func (p *Pass) filledLists() map[string]bool {
 	return out
 }
 
-// unfilledList reports a rule that asks for addresses in a list to which no rule adds any: recent_mt() finds none, and neither --rcheck nor
+// unfilledList reports, with the lists that are filled once they are known, a rule that asks for addresses in a list to which no rule adds any: recent_mt() finds none, and neither --rcheck nor
 // --update puts one in.
-func (p *Pass) unfilledList(v *View, r *ruleset.Rule) {
+func (p *Pass) unfilledList(v *View, r *ruleset.Rule, filled *map[string]bool) {
 	i := slices.IndexFunc(r.Matches, func(m ruleset.Match) bool {
 		_, does, not, ok := recentList(m)
 		return ok && !not && does != "--set"
@@ -55,7 +55,10 @@ func (p *Pass) unfilledList(v *View, r *ruleset.Rule) {
 		return
 	}
 	name, does, _, _ := recentList(r.Matches[i])
-	if p.filledLists()[name] {
+	if *filled == nil {
+		*filled = p.filledLists()
+	}
+	if (*filled)[name] {
 		return
 	}
 	p.reportNever(v, r, fmt.Sprintf("This %s never matches: %s asks for addresses in the list %s, to which no rule adds any.", TargetName(r), does, name),

@@ -203,8 +203,17 @@ func (a *applier) restore(c *call) {
 			t.family, t.backend = d.Family, d.Backend
 		}
 		d.Family = t.family
-		a.ruleset(t).Apply(f, d, flush)
+		rs := a.ruleset(t)
+		if c.saved && flush && slices.ContainsFunc(d.Tables, func(t *parser.Table) bool { return filled(rs.Table(t.Name)) }) {
+			a.once(c.start, "listing", "this dump takes the place of what the text shows before it: give dumps of several hosts one by one")
+		}
+		rs.Apply(f, d, flush)
 	}
+}
+
+// filled says whether a table has rules.
+func filled(t *ruleset.Table) bool {
+	return t != nil && slices.ContainsFunc(t.Chains, func(c *ruleset.Chain) bool { return len(c.Rules) > 0 })
 }
 
 // piece says that a table that was pasted is not whole: it lacks hooks, which iptables-save always prints.
