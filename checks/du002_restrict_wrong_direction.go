@@ -72,9 +72,12 @@ func (p *Pass) wrongDirection(v *View, r *ruleset.Rule) bool {
 // wrongAllowList reports a deny on what comes from a bridge that rules before it spare addresses of, though none of them is behind a
 // bridge: "-i docker0 -s CLIENT -j RETURN", "-i docker0 -j DROP", or the same in a chain that only packets from the bridge enter.
 func (p *Pass) wrongAllowList(v *View, r *ruleset.Rule) {
+	if has, _ := source(r); has || !v.onlyFromBridge(r) {
+		return
+	}
 	var allowed []*ruleset.Rule
 	var what []string
-	for _, a := range r.Chain.Rules[:r.Index-1] {
+	for _, a := range r.Chain.Rules[max(0, r.Index-1-longestList) : r.Index-1] {
 		if c := classOf(a); c != allows && c != returns || !p.IsUser(a) {
 			continue
 		}
@@ -119,6 +122,21 @@ func (p *Pass) wrongAllowList(v *View, r *ruleset.Rule) {
 	}
 	v.helpDirection(f, chain, bridge, named)
 	p.Report(f)
+}
+
+// longestList is how many rules before a deny are looked at for the allow-list that it closes.
+const longestList = 64
+
+// onlyFromBridge says whether a rule, or else every rule that leads to its chain, asks for a bridge that packets come from.
+func (v *View) onlyFromBridge(r *ruleset.Rule) bool {
+	if _, ok := v.fromBridge(r); ok || namesIn(r) || r.Chain.Builtin {
+		return ok
+	}
+	refs := r.Chain.Refs()
+	return len(refs) > 0 && !slices.ContainsFunc(refs, func(ref *ruleset.Rule) bool {
+		_, ok := v.fromBridge(ref)
+		return !ok
+	})
 }
 
 // namesIn says whether a rule asks for the interface that packets come in on.

@@ -100,7 +100,7 @@ func (p *Pass) killsEgress(v *View, r *ruleset.Rule) bool {
 // killsArriving reports a rule of raw or mangle PREROUTING that drops whatever answers come to the host for containers, before conntrack has
 // told whose they are.
 func (p *Pass) killsArriving(v *View, r *ruleset.Rule) {
-	if !slices.Equal(Hooks(r.Chain), []string{"PREROUTING"}) || len(p.Docker.Bridges) == 0 {
+	if len(p.Docker.Bridges) == 0 || !takesAnswers(r) || !slices.Equal(Hooks(r.Chain), []string{"PREROUTING"}) {
 		return
 	}
 	sp := v.Space()
@@ -140,6 +140,25 @@ func (p *Pass) killsArriving(v *View, r *ruleset.Rule) {
 		}
 	}
 	p.Report(f)
+}
+
+// takesAnswers says whether a deny may take answers of most servers, by the look of it: it asks for no source, and for no port that clients do not
+// have.
+func takesAnswers(r *ruleset.Rule) bool {
+	if has, negated := source(r); has && !negated {
+		return false
+	}
+	for _, m := range r.Matches {
+		switch m := m.(type) {
+		case *ruleset.Ports:
+			if m.Dir != ruleset.Dst || !m.Not && !slices.ContainsFunc(m.Ranges, func(x ruleset.PortRange) bool { return x.Lo <= 32768 && x.Hi >= 60999 }) {
+				return false
+			}
+		case *ruleset.CTPort, *ruleset.CTAddr, *ruleset.Opaque:
+			return false
+		}
+	}
+	return true
 }
 
 // commonServices are answers of servers that most containers talk to: names, the web, mail, time, ssh and packages.

@@ -69,7 +69,7 @@ func (p *Pass) closesList(v *View, r *ruleset.Rule) bool {
 			return false
 		}
 	}
-	if !v.calledFrom(r.Chain, "DOCKER-USER") {
+	if !v.calledFrom(r.Chain, "DOCKER-USER") || r.Index > longestList {
 		return false
 	}
 	dnat := v.Space().Masked(packet.FieldStatus, uint64(packet.DNATed), uint64(packet.DNATed))

@@ -43,7 +43,7 @@ func runDU010(p *Pass) {
 
 func (p *Pass) reportEdited(v *View, r *ruleset.Rule, user *ruleset.Chain) {
 	c := r.Chain
-	f := p.At(r, "This rule stands in %s, which Docker empties and fills again when it starts: the rule is lost then.", ChainName(c))
+	f := p.At(r, "The %s of rule %d (line %d) stands in %s, which Docker empties and fills again when it starts: the rule is lost then.", TargetName(r), r.Index, r.Line(), ChainName(c))
 	f.Group = "edited " + c.Table.Name + "/" + c.Name
 	if why := p.Docker.Reason(r); why != "" {
 		f.Detail = "It is not one of Docker's own: " + why + "."

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/dfwlint/dfwlint/docker"
+	"github.com/dfwlint/dfwlint/netfilter"
 	"github.com/dfwlint/dfwlint/packet"
 	"github.com/dfwlint/dfwlint/ruleset"
 )
@@ -26,6 +27,12 @@ func runV6002(p *Pass) {
 	if none, _ := p.withoutIPv6(); none {
 		return
 	}
+	var early []netfilter.Loss
+	for _, l := range v4.FromOutside().Losses() {
+		if l.Rule != nil && p.IsUser(l.Rule) && slices.Equal(Hooks(l.Rule.Chain), []string{"PREROUTING"}) {
+			early = append(early, l)
+		}
+	}
 	gaps := map[*ruleset.Rule][]*twin{}
 	var order []*ruleset.Rule
 	for _, f := range p.publishedTo(v4) {
@@ -34,7 +41,7 @@ func runV6002(p *Pass) {
 		}
 		r := p.restrictedBy(v4, f)
 		if r == nil {
-			r = p.stoppedBefore(v4, f.pub)
+			r = v4.stoppedBefore(early, f.pub)
 		}
 		if r == nil {
 			continue
@@ -74,18 +81,17 @@ func (p *Pass) publishedTo(v *View) []*forward {
 	return out
 }
 
-// stoppedBefore gives the rule of a person's in raw or mangle PREROUTING that keeps strangers from a host's port before DNAT.
-func (p *Pass) stoppedBefore(v *View, pub *docker.Published) *ruleset.Rule {
+// stoppedBefore gives the rule of raw or mangle PREROUTING, of those that drop something, that keeps strangers from a host's port before DNAT.
+func (v *View) stoppedBefore(early []netfilter.Loss, pub *docker.Published) *ruleset.Rule {
+	if len(early) == 0 {
+		return nil
+	}
 	wanted := v.Symbolic().ToHost().Intersect(at(v.Space(), pub.Proto, pub.HostPort.Lo))
 	if pub.HostIP.IsValid() {
 		wanted = wanted.Intersect(v.Space().Addr(packet.FieldDst, pub.HostIP))
 	}
-	for _, l := range v.FromOutside().Losses() {
-		if l.Rule == nil || !p.IsUser(l.Rule) || !slices.Equal(Hooks(l.Rule.Chain), []string{"PREROUTING"}) {
-			continue
-		}
-		lost := only(l.Set.Intersect(wanted), packet.FieldSrc, packet.FieldIn)
-		if _, _, anybody := v.strangersOn(certain(lost)); anybody {
+	for _, l := range early {
+		if _, _, anybody := v.strangersOn(certain(only(l.Set.Intersect(wanted), packet.FieldSrc, packet.FieldIn))); anybody {
 			return l.Rule
 		}
 	}

@@ -282,6 +282,12 @@ func (e *Env) arrange(live map[string]bool) {
 		}
 	}
 	sort.Sort(sort.Reverse(sort.IntSlice(e.sizes)))
+	for a := range e.elsewhere {
+		if n, ok := e.SubnetOf(a); ok && e.IsInside(n.Iface) {
+			// Known to be another machine's anyway.
+			delete(e.elsewhere, a)
+		}
+	}
 }
 
 func (e *Env) addLocal(a netip.Addr, why string, known bool) {
