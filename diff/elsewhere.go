@@ -24,7 +24,7 @@ func (c *comparison) elsewhere(p *pair, rest packet.Set, sender Sender) []*Chang
 		for _, d := range ds {
 			text := d.Chain.Table.Name + " " + d.Chain.Name + ": policy " + d.Chain.Policy.String()
 			if d.Rule != nil {
-				rule := d.Rule.String()
+				rule := uncommented(d.Rule)
 				if names != nil {
 					rule = names.canonical(d.Rule)
 				}

@@ -232,9 +232,45 @@ func (r *renaming) interfaces(x packet.Set, f packet.Field) packet.Set {
 	return rest.Union(out)
 }
 
-// canonical is a rule of the new side in the words of the old one, without counters.
+// uncommented is a rule's text without counters and comments, which do nothing to packets.
+func uncommented(rule *ruleset.Rule) string {
+	text := rule.String()
+	for rest := text; rule.Comment() != ""; {
+		i := strings.Index(rest, commentWords)
+		if i < 0 {
+			break
+		}
+		value := rest[i+len(commentWords):]
+		rest = value[wordEnd(value):]
+		text = text[:len(text)-len(value)-len(commentWords)] + rest
+	}
+	return strings.Join(strings.Fields(text), " ")
+}
+
+const commentWords = " -m comment --comment "
+
+// wordEnd is where the first word of a rule's text ends, which may be in quotes.
+func wordEnd(s string) int {
+	if !strings.HasPrefix(s, `"`) {
+		if i := strings.IndexByte(s, ' '); i >= 0 {
+			return i
+		}
+		return len(s)
+	}
+	for i := 1; i < len(s); i++ {
+		switch s[i] {
+		case '\\':
+			i++
+		case '"':
+			return i + 1
+		}
+	}
+	return len(s)
+}
+
+// canonical is a rule of the new side in the words of the old one, without counters and comments.
 func (r *renaming) canonical(rule *ruleset.Rule) string {
-	words := strings.Fields(rule.String())
+	words := strings.Fields(uncommented(rule))
 	for i, w := range words {
 		words[i] = r.word(w)
 	}
@@ -300,7 +336,7 @@ func (r *renaming) keys() {
 			}
 		}
 	}
-	olds := count(all(r.old), func(rule *ruleset.Rule) string { return strings.Join(strings.Fields(rule.String()), " ") })
+	olds := count(all(r.old), uncommented)
 	for id, place := range count(all(r.new), r.canonical) {
 		if old, ok := olds[id]; ok {
 			r.oldKeys[place], r.newKeys[old] = old, place

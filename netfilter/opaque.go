@@ -85,6 +85,12 @@ func extension(m ruleset.Match) bool {
 // meet at all they count.
 func (s *Symbolic) Bare() { s.bare = true }
 
+// placeOf names a match by its place. Comments do not count: to write one changes no condition.
 func placeOf(r *ruleset.Rule, index int) string {
+	for i := index - 1; i >= 0 && i < len(r.Matches); i-- {
+		if _, is := r.Matches[i].(*ruleset.Comment); is {
+			index--
+		}
+	}
 	return " @" + r.Chain.Table.Name + "/" + r.Chain.Name + "/" + strconv.Itoa(r.Index) + "/" + strconv.Itoa(index)
 }
