@@ -59,6 +59,8 @@ type enumGen struct {
 	opaque   bool
 	mark     bool
 	unknowns int
+	// bound counts, of what rules match, the packets that belong to a connection or open one.
+	bound map[*enumRule]int
 }
 
 var enumPrefixes = []string{"10.0.0.0/8", "10.1.0.0/16", "10.1.2.3/32", "192.168.1.0/24", "10.128.0.0/9", "10.0.0.0/9", "0.0.0.0/1", "128.0.0.0/1"}
@@ -431,7 +433,15 @@ func TestEnumerate(t *testing.T) {
 		g := newEnumGen(seed)
 		text := g.text()
 		hits := map[*enumRule]int{}
-		g.kinds(func(k *kind) { g.run(k, nil, func(r *enumRule) { hits[r]++ }) })
+		g.bound = map[*enumRule]int{}
+		g.kinds(func(k *kind) {
+			g.run(k, nil, func(r *enumRule) {
+				hits[r]++
+				if k.state != "INVALID" && k.state != "UNTRACKED" {
+					g.bound[r]++
+				}
+			})
+		})
 		sets := ruleset.Build(parser.Parse(fmt.Sprintf("seed %d", seed), []byte(text)))
 		for _, rs := range sets {
 			if len(rs.Errors) > 0 {
@@ -497,6 +507,13 @@ func (g *enumGen) judge(t *testing.T, f *checks.Finding, text string, hits map[*
 		subjects = first
 	}
 	for _, r := range subjects {
+		if deadRule && strings.Contains(f.Message, "belongs to no connection (INVALID)") {
+			// A rule that is left what belongs to no connection is not dead.
+			if g.bound[r] > 0 {
+				t.Errorf("%s line %d: %s\nbut %d packets of connections match it\n%s", f.Check.ID, f.Primary.Line, f.Message, g.bound[r], text)
+			}
+			continue
+		}
 		if deadRule {
 			claimed[r] = true
 			if hits[r] > 0 {
