@@ -47,6 +47,10 @@ func forwards(c *ruleset.Chain) bool {
 
 // killsEgress reports a rule that drops the answers to what containers ask of anybody outside.
 func (p *Pass) killsEgress(v *View, r *ruleset.Rule) bool {
+	if fewSources(r) {
+		// Whatever it takes, it is not the answers of anybody.
+		return false
+	}
 	sp := v.Space()
 	hits := sp.None()
 	for _, flow := range v.ContainerReplies() {
@@ -168,6 +172,14 @@ func (v *View) commonServices() packet.Set {
 		set = set.Union(v.Space().Value(packet.FieldSPort, port))
 	}
 	return set
+}
+
+// fewSources says whether a rule asks for sources in one network that is a quarter of all addresses or less.
+func fewSources(r *ruleset.Rule) bool {
+	return slices.ContainsFunc(r.Matches, func(m ruleset.Match) bool {
+		a, ok := m.(*ruleset.Addr)
+		return ok && a.Dir == ruleset.Src && !a.Not && a.Mask == nil && a.Prefix.Bits() >= 2
+	})
 }
 
 // killsPublished reports a rule that drops the answers of published containers to clients who were let in.

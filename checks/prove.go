@@ -118,9 +118,34 @@ func (v *View) ProvePublished(at *ruleset.Rule, set packet.Set, title string, cl
 	return nil
 }
 
+// begins says whether conntrack takes a packet for the first of a connection, rather than for an invalid one: by TCP's flags, where it also
+// picks up what it has not seen begin (nf_conntrack_proto_tcp.c, tcp_conntracks), and by ICMP's types (nf_conntrack_proto_icmp.c and
+// nf_conntrack_proto_icmpv6.c).
+func begins(p *packet.Packet) bool {
+	switch {
+	case p.Fragment:
+		return true
+	case p.Proto == packet.TCP:
+		switch p.TCPFlags & (packet.FlagSYN | packet.FlagACK | packet.FlagFIN | packet.FlagRST) {
+		case packet.FlagSYN, packet.FlagACK:
+			return true
+		}
+		return false
+	case p.Proto == packet.ICMP && !p.V6():
+		return p.ICMPType == 8 || p.ICMPType == 13 || p.ICMPType == 15 || p.ICMPType == 17
+	case p.Proto == packet.ICMPv6 && p.V6():
+		// What keeps a link going is not tracked.
+		return p.ICMPType >= 128 && p.ICMPType != 129
+	}
+	return true
+}
+
 // starts are the packets to try for an element of a set, with the fewest assumptions first.
 func (v *View) starts(m packet.Model) []start {
 	in := Received(m)
+	if in.State == packet.New && !begins(&in) {
+		in.State = packet.Invalid
+	}
 	var out []start
 	if in.In == "" {
 		// The host's own packets have the address that it would choose.

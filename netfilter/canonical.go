@@ -186,8 +186,10 @@ func (f *Flow) Losses() []Loss {
 			continue
 		}
 		visitChain(c)
-		if x := f.seen(f.policies[c]); c.Policy == ruleset.PolicyDrop && !x.IsEmpty() {
-			out = append(out, Loss{Chain: c, Set: x})
+		if c.Policy == ruleset.PolicyDrop {
+			if x := f.byPolicyOf(c); !x.IsEmpty() {
+				out = append(out, Loss{Chain: c, Set: x})
+			}
 		}
 	}
 	return out

@@ -65,7 +65,7 @@ func (s *Symbolic) Decisions(o *Outcomes) []Decision {
 			continue
 		}
 		visit(c)
-		add(nil, c, c.Policy != ruleset.PolicyDrop, f.policies[c])
+		add(nil, c, c.Policy != ruleset.PolicyDrop, f.byPolicyOf(c))
 	}
 	return out
 }

@@ -21,7 +21,7 @@ type Flow struct {
 	// own says that the host itself sent the packets.
 	own bool
 
-	// roots are the built-in chains that were entered, in order; policies what their policies decided.
+	// roots are the built-in chains that were entered, in order; policies what the policies of those decided that write fields.
 	roots    []*ruleset.Chain
 	policies map[*ruleset.Chain]packet.Set
 
@@ -102,14 +102,10 @@ func (f *Flow) through(c *ruleset.Chain, view perspective, set packet.Set) (acce
 	p := s.pass(c, view, domain, nil, 0)
 	f.passages = append(f.passages, crossing{p, set})
 	sum := p.sums[c]
-	of := func(part packet.Set) packet.Set {
-		if part == domain {
-			return set
-		}
-		return part.Intersect(set)
+	if sum.accept == domain {
+		return set, sum.mapped, set
 	}
-	f.byPolicy(c, of(sum.policy))
-	return of(sum.accept), sum.mapped, set
+	return sum.accept.Intersect(set), sum.mapped, set
 }
 
 // throughAll sends a part through a table's chain in every backend.
@@ -127,6 +123,15 @@ func (f *Flow) throughAll(hook Hook, table string, p Part) Part {
 // Entered is the set of packets that entered the chain.
 func (f *Flow) Entered(c *ruleset.Chain) packet.Set {
 	return f.seen(f.each(c, func(sum *summary) packet.Set { return sum.entered }))
+}
+
+// byPolicyOf is what came to the end of a built-in chain and its policy, as rules see it.
+func (f *Flow) byPolicyOf(c *ruleset.Chain) packet.Set {
+	set := f.each(c, func(sum *summary) packet.Set { return sum.policy })
+	if x, ok := f.policies[c]; ok {
+		set = set.Union(x)
+	}
+	return f.seen(set)
 }
 
 // seen gives packets of the flow as rules see them.

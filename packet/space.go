@@ -5,8 +5,9 @@ import (
 	"time"
 )
 
-// DefaultMaxNodes is the node budget of a Space whose Config gives none: about 600 MB when it is used up.
-const DefaultMaxNodes = 16 << 20
+// DefaultMaxNodes is the node budget of a Space whose Config gives none: about 700 MB when it is used up, and as
+// many as the table of nodes has room for that 16 million need.
+const DefaultMaxNodes = 24 << 20
 
 // A Config says what a Space is made for.
 type Config struct {
