@@ -66,7 +66,8 @@ func (p *Pass) assuming(run func(*Pass)) {
 	}
 	for _, v := range p.Views {
 		for _, rs := range v.Sets {
-			if !v.V6() && p.piece(rs) {
+			// A very long piece is not walked a second time.
+			if !v.V6() && !v.large() && p.piece(rs) {
 				q := p.amongOrdinary(rs)
 				report := q.report
 				q.report = func(f *Finding) {

@@ -96,16 +96,21 @@ func (s *Symbolic) runEffect(p *passage, run []entry, from, limit, once int) (ef
 		return effect{gone: none, accept: none, returned: none}, true
 	}
 	if len(run) == 1 {
+		run[0].simplify(p.sums[run[0].rule.Chain].domain)
 		e := s.ruleEffect(p, run[0])
 		e.steps = &progress{from: from, to: from + 1, gone: e.gone}
 		return e, true
 	}
 	if len(run) <= once && !slices.ContainsFunc(run, func(x entry) bool { return fateBy(x.rule) == mixed }) {
-		if e, ok := s.atOnce(run, from); ok {
+		if e, ok := s.atOnce(run, from, p.sums[run[0].rule.Chain].domain); ok {
 			return e, limit == 0 || s.Space.Nodes() <= limit
 		}
 		// What overlaps as much as that does so in its halves, too.
 		once = len(run) / 8
+		domain := p.sums[run[0].rule.Chain].domain
+		for i := range run {
+			run[i].simplify(domain)
+		}
 	}
 	half := divideAt(run)
 	a, ok := s.runEffect(p, run[:half], from, limit, once)
@@ -135,6 +140,13 @@ func (s *Symbolic) runEffect(p *passage, run []entry, from, limit, once int) (ef
 	return e, limit == 0 || s.Space.Nodes() <= limit
 }
 
+// simplify makes a match as simple as the domain allows.
+func (e *entry) simplify(domain packet.Set) {
+	if e.raw {
+		e.match, e.raw = e.match.Simplify(domain), false
+	}
+}
+
 // divideAt is where to divide a run: at the edge of a long stretch of rules without calls around its middle, otherwise in the middle.
 func divideAt(run []entry) int {
 	half := len(run) / 2
@@ -156,7 +168,7 @@ func divideAt(run []entry) int {
 
 // atOnce is the effect of a run without calls whose rules hardly overlap; ok is false where they do, or where a NAT rule does, which has to be told
 // what those before it leave.
-func (s *Symbolic) atOnce(run []entry, from int) (e effect, ok bool) {
+func (s *Symbolic) atOnce(run []entry, from int, domain packet.Set) (e effect, ok bool) {
 	sets, fates := make([]packet.Set, len(run)), make([]uint8, len(run))
 	nat := false
 	for i, x := range run {
@@ -170,6 +182,9 @@ func (s *Symbolic) atOnce(run []entry, from int) (e effect, ok bool) {
 	}
 	e = effect{accept: first[accepted], returned: first[left]}
 	e.gone = s.Space.Union(first[:])
+	if run[0].raw {
+		e.accept, e.returned, e.gone = e.accept.Simplify(domain), e.returned.Simplify(domain), e.gone.Simplify(domain)
+	}
 	for i, x := range run {
 		if fate(fates[i]) == translated {
 			e.mapped = append(e.mapped, mapping{x.rule, x.match})

@@ -16,8 +16,10 @@ type Order struct {
 	// mutating holds what is hit under each built-in chain that writes fields.
 	mutating map[*ruleset.Chain]map[*ruleset.Rule]bool
 	boxes    map[ruleUnder][]*box
-	live     map[*ruleset.Rule]bool
-	dead     map[*ruleset.Rule]bool
+	// spent is how many nodes exact answers have cost.
+	spent int
+	live  map[*ruleset.Rule]bool
+	dead  map[*ruleset.Rule]bool
 	// Undecided are rules about which nothing is said, because the answer would have cost too much.
 	Undecided []*ruleset.Rule
 	// roots are the built-in chains from which a chain is called.
@@ -106,8 +108,12 @@ func (o *Order) Dead(r *ruleset.Rule) bool {
 	return true
 }
 
-// exactAllowance is how many nodes the exact answer about one rule may cost.
-const exactAllowance = 3_000_000
+// exactAllowance is how many nodes the exact answer about one rule may cost, and exactBudget all of them together: when most of it is
+// spent, few are left for the next, and rules stay undecided rather than the walks of all.
+const (
+	exactAllowance = 3_000_000
+	exactBudget    = 8_000_000
+)
 
 // deadUnder computes whether the rule is dead under one built-in chain.
 func (o *Order) deadUnder(r *ruleset.Rule, root *ruleset.Chain) bool {
@@ -214,7 +220,10 @@ func (o *Order) sent(r *ruleset.Rule, root *ruleset.Chain) *passage {
 	s := o.sym
 	view := viewOf(root.Table.Name)
 	set := s.universe(root.Table.Name, root.Name).Intersect(s.matching(r, view))
-	return s.pass(root, view, set, hintOf(r), exactAllowance)
+	before := s.Space.Nodes()
+	p := s.pass(root, view, set, hintOf(r), max(1, min(exactAllowance, (exactBudget-o.spent)/4)))
+	o.spent += s.Space.Nodes() - before
+	return p
 }
 
 // Met is the set of packets that meet and match the rule, of all that could enter the built-in chains that lead to it. known is false where

@@ -33,7 +33,12 @@ type summary struct {
 type entry struct {
 	rule  *ruleset.Rule
 	match packet.Set
+	// raw says that the match is as the rule has it, and not simplified for the domain.
+	raw bool
 }
+
+// longChain is from how many rules on matches stay raw as long as the rules do not overlap.
+const longChain = 1000
 
 // mapping is a NAT rule and the packets that it decides on.
 type mapping struct {
@@ -104,10 +109,16 @@ func (s *Symbolic) pass(root *ruleset.Chain, view perspective, set packet.Set, h
 		if sum.domain.IsEmpty() {
 			continue
 		}
+		// In a long chain most rules have nothing to do with each other, and what they decide together is simplified at one go.
+		long := len(c.Rules) >= longChain
 		for _, r := range s.Net.candidates(c, hint) {
 			m := s.matching(r, view)
-			e := entry{rule: r, match: m.Simplify(sum.domain)}
-			if e.match.IsEmpty() {
+			e := entry{rule: r, match: m, raw: long}
+			if long {
+				if !m.Overlaps(sum.domain) {
+					continue
+				}
+			} else if e.match = m.Simplify(sum.domain); e.match.IsEmpty() {
 				continue
 			}
 			sum.entries = append(sum.entries, e)
