@@ -51,6 +51,14 @@ func Run(h *Host, o Options) *Result {
 			res.Undecided = append(res.Undecided, fmt.Sprintf("The sets of %s packets outgrew the budget: %s say nothing about these rules.", v.Family(), strings.Join(ids, ", ")))
 		}
 	}
+	for _, v := range res.Views {
+		if v.sym == nil || v.Undecided() {
+			continue
+		}
+		if n := v.sym.UndecidedRules(); n > 0 {
+			res.Undecided = append(res.Undecided, fmt.Sprintf("Whether any packet comes to %d of the %s rules would cost too much to tell: nothing is said of their order.", n, v.Family()))
+		}
+	}
 	order := fileOrder(h)
 	slices.SortStableFunc(found, func(a, b *Finding) int { return compare(order, a, b) })
 	// Before anything is left out or put together, so that a fingerprint does not hang on what else was found.

@@ -16,7 +16,7 @@ type Order struct {
 	// mutating holds what is hit under each built-in chain that writes fields.
 	mutating map[*ruleset.Chain]map[*ruleset.Rule]bool
 	boxes    map[ruleUnder][]*box
-	// spent is how many nodes exact answers have cost.
+	// spent is how many nodes exact answers and covers have cost.
 	spent int
 	live  map[*ruleset.Rule]bool
 	dead  map[*ruleset.Rule]bool
@@ -24,6 +24,14 @@ type Order struct {
 	Undecided []*ruleset.Rule
 	// roots are the built-in chains from which a chain is called.
 	roots map[*ruleset.Chain][]*ruleset.Chain
+}
+
+// UndecidedRules is how many rules the order's answers, as far as they were asked for, say nothing about, because that would have cost too much.
+func (s *Symbolic) UndecidedRules() int {
+	if s.order == nil {
+		return 0
+	}
+	return len(s.order.Undecided)
 }
 
 // Order gives the order's answers. Rules are asked one by one, when somebody wants to know.
@@ -95,6 +103,11 @@ func (o *Order) Dead(r *ruleset.Rule) bool {
 			return false
 		}
 	}
+	if o.spent >= exactBudget {
+		o.Undecided = append(o.Undecided, r)
+		o.live[r] = true
+		return false
+	}
 	for _, root := range roots {
 		if !o.deadUnder(r, root) {
 			o.live[r] = true
@@ -124,7 +137,11 @@ func (o *Order) deadUnder(r *ruleset.Rule, root *ruleset.Chain) bool {
 	if dead, alive := o.left(r, root); dead || alive {
 		return dead
 	}
-	p := o.sent(r, root)
+	// What rules match is kept, and all else that the answer takes is not.
+	s.asked(root, viewOf(root.Table.Name))
+	scope := s.Space.Scope()
+	defer scope.End(nil)
+	p := o.sent(r, root, o.allowance())
 	if p.stopped {
 		o.Undecided = append(o.Undecided, r)
 		return false
@@ -136,6 +153,9 @@ func (o *Order) deadUnder(r *ruleset.Rule, root *ruleset.Chain) bool {
 	p.propagate()
 	return sum.hits(r.Index, s.Space.None()).IsEmpty() && !s.Undecided()
 }
+
+// allowance is how many nodes the next exact answer may cost.
+func (o *Order) allowance() int { return max(1, min(exactAllowance, (exactBudget-o.spent)/4)) }
 
 // searchSteps bounds the search for what earlier rules leave of one.
 const searchSteps = 200_000
@@ -216,12 +236,15 @@ type ruleUnder struct {
 }
 
 // sent is the passage of just the packets that the rule would match.
-func (o *Order) sent(r *ruleset.Rule, root *ruleset.Chain) *passage {
+func (o *Order) sent(r *ruleset.Rule, root *ruleset.Chain, allowance int) *passage {
 	s := o.sym
 	view := viewOf(root.Table.Name)
 	set := s.universe(root.Table.Name, root.Name).Intersect(s.matching(r, view))
 	before := s.Space.Nodes()
-	p := s.pass(root, view, set, hintOf(r), max(1, min(exactAllowance, (exactBudget-o.spent)/4)))
+	var p *passage
+	if enough := s.Space.Try(allowance, func() { p = s.pass(root, view, set, hintOf(r), allowance) }); !enough {
+		p = &passage{stopped: true}
+	}
 	o.spent += s.Space.Nodes() - before
 	return p
 }
@@ -235,7 +258,16 @@ func (o *Order) Met(r *ruleset.Rule) (met packet.Set, known bool) {
 		if s.mutating(root) {
 			return met, false
 		}
-		p := o.sent(r, root)
+		s.asked(root, viewOf(root.Table.Name))
+	}
+	scope := s.Space.Scope()
+	defer func() {
+		kept := []packet.Set{met}
+		scope.End(kept)
+		met = kept[0]
+	}()
+	for _, root := range o.roots[r.Chain] {
+		p := o.sent(r, root, o.allowance())
 		if p.stopped {
 			return met, false
 		}
@@ -272,103 +304,6 @@ func (s *Symbolic) universe(table, hook string) packet.Set {
 		set = set.Intersect(first)
 	}
 	return set
-}
-
-// A Cover is an earlier rule that keeps packets from a dead rule.
-type Cover struct {
-	Rule *ruleset.Rule
-	// Set is the part of the dead rule's packets that the earlier rule matches and decides or sends away.
-	Set packet.Set
-}
-
-// maxCovers bounds how many rules a cover names.
-const maxCovers = 16
-
-// Covers names the fewest earlier rules found that together keep every packet from a dead rule, the largest overlap first, and
-// among equals first one of the opposite verdict. They are those of the rule's own chain (and of chains that are called before
-// it there) if packets that it would match enter the chain at all; otherwise those that keep such packets from being sent to
-// the chain. complete is false where they do not account for all of these packets, because more than a handful would have
-// to be named. There are none where the chain is called only for packets that the rule does not match; and none, and complete is
-// false, where that depends on marks and the like which rules write on the way.
-func (o *Order) Covers(r *ruleset.Rule) (covers []Cover, complete bool) {
-	s := o.sym
-	rest := s.Space.None()
-	var found []Cover
-	for _, root := range o.roots[r.Chain] {
-		if s.mutating(root) {
-			more, left := o.coversWritten(r, root)
-			if !left.IsEmpty() {
-				return nil, false
-			}
-			for _, c := range more {
-				rest = rest.Union(c.Set)
-			}
-			found = append(found, more...)
-			continue
-		}
-		p := o.sent(r, root)
-		p.propagate()
-		found = append(found, o.keeping(p, r, r, map[*ruleset.Chain]bool{}, &rest)...)
-	}
-	slices.SortStableFunc(found, func(a, b Cover) int {
-		switch x, y := a.Set.Size(), b.Set.Size(); {
-		case x > y:
-			return -1
-		case x < y:
-			return 1
-		}
-		return opposes(b.Rule, r) - opposes(a.Rule, r)
-	})
-	for _, c := range found {
-		if rest.IsEmpty() || len(covers) == maxCovers {
-			break
-		}
-		if c.Set.Overlaps(rest) {
-			covers = append(covers, c)
-			rest = rest.Minus(c.Set)
-		}
-	}
-	return covers, rest.IsEmpty()
-}
-
-// keeping finds the rules that keep the passage's packets from r: those before at in its chain, where at is r itself or a rule
-// that leads to it, or else those before the rules that call that chain. What has to be accounted for is added to rest.
-func (o *Order) keeping(p *passage, r, at *ruleset.Rule, seen map[*ruleset.Chain]bool, rest *packet.Set) []Cover {
-	if seen[at.Chain] {
-		return nil
-	}
-	seen[at.Chain] = true
-	var found []Cover
-	none := o.sym.Space.None()
-	if sum := p.sums[at.Chain]; sum != nil {
-		want := none
-		if i, is := sum.find(at.Index); is {
-			want = sum.entered.Intersect(sum.entries[i].match)
-		}
-		if !want.IsEmpty() {
-			*rest = rest.Union(want)
-			for _, c := range p.order {
-				cs := p.sums[c]
-				if cs == nil {
-					continue
-				}
-				here := want.Intersect(cs.domain)
-				for _, e := range cs.entries {
-					if !keeps(e.rule, at) || !standsBefore(e.rule, at) {
-						continue
-					}
-					if x := e.match.Intersect(here); !x.IsEmpty() {
-						found = append(found, Cover{e.rule, x})
-					}
-				}
-			}
-			return found
-		}
-	}
-	for _, ref := range at.Chain.Refs() {
-		found = append(found, o.keeping(p, r, ref, seen, rest)...)
-	}
-	return found
 }
 
 // keeps says whether a rule that matches a packet keeps it from a later one.

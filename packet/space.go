@@ -71,6 +71,22 @@ func (s *Space) Exhausted() bool { return s.dead }
 // SetDeadline ends work at a time, as if the nodes had run out; the zero time takes the deadline away.
 func (s *Space) SetDeadline(t time.Time) { s.deadline = t }
 
+// Try does some work with room for n more nodes, or as many as the budget leaves. It is false where that was not enough: what the work has made
+// is then of no use, and the space goes on as if it had not been tried, unless its budget or its time is used up.
+func (s *Space) Try(n int, work func()) bool {
+	if s.dead {
+		return false
+	}
+	budget := s.maxNodes
+	s.maxNodes = min(budget, s.used+n)
+	work()
+	enough := !s.dead
+	s.maxNodes = budget
+	late := !s.deadline.IsZero() && time.Now().After(s.deadline)
+	s.dead = s.dead && (late || s.used >= budget)
+	return enough
+}
+
 // Collect frees the nodes of all sets but those in keep. Other sets of the space must not be used any more.
 func (s *Space) Collect(keep ...[]Set) {
 	var roots []ref
