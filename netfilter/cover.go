@@ -70,7 +70,6 @@ func (o *Order) Covers(r *ruleset.Rule) (covers []Cover, complete bool) {
 			found = append(found, o.inChain(r, root, &rest)...)
 			continue
 		}
-		p.propagate()
 		found = append(found, o.keeping(p, r, r, map[*ruleset.Chain]bool{}, &rest)...)
 	}
 	slices.SortStableFunc(found, func(a, b Cover) int {

@@ -150,7 +150,6 @@ func (o *Order) deadUnder(r *ruleset.Rule, root *ruleset.Chain) bool {
 	if sum == nil {
 		return true
 	}
-	p.propagate()
 	return sum.hits(r.Index, s.Space.None()).IsEmpty() && !s.Undecided()
 }
 
@@ -242,7 +241,12 @@ func (o *Order) sent(r *ruleset.Rule, root *ruleset.Chain, allowance int) *passa
 	set := s.universe(root.Table.Name, root.Name).Intersect(s.matching(r, view))
 	before := s.Space.Nodes()
 	var p *passage
-	if enough := s.Space.Try(allowance, func() { p = s.pass(root, view, set, hintOf(r), allowance) }); !enough {
+	enough := s.Space.Try(allowance, func() {
+		if p = s.pass(root, view, set, hintOf(r), allowance); !p.stopped {
+			p.propagateTo(r.Chain)
+		}
+	})
+	if !enough {
 		p = &passage{stopped: true}
 	}
 	o.spent += s.Space.Nodes() - before
@@ -272,7 +276,6 @@ func (o *Order) Met(r *ruleset.Rule) (met packet.Set, known bool) {
 			return met, false
 		}
 		if sum := p.sums[r.Chain]; sum != nil {
-			p.propagate()
 			met = met.Union(sum.hits(r.Index, s.Space.None()))
 		}
 	}

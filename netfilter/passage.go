@@ -217,14 +217,34 @@ func (s *Symbolic) summarise(p *passage, c *ruleset.Chain, sum *summary, limit i
 
 // propagate computes what really enters each chain of the passage.
 func (p *passage) propagate() {
-	if p.spread {
-		return
+	if !p.spread {
+		p.spread = true
+		p.spreadOver(nil)
 	}
-	p.spread = true
+}
+
+// propagateTo computes what really enters a chain and those by which it is called, directly or not. Nothing else may be asked of the passage.
+func (p *passage) propagateTo(c *ruleset.Chain) {
+	over := map[*ruleset.Chain]bool{}
+	var up func(c *ruleset.Chain)
+	up = func(c *ruleset.Chain) {
+		if !over[c] {
+			over[c] = true
+			for _, r := range c.Refs() {
+				up(r.Chain)
+			}
+		}
+	}
+	up(c)
+	p.spreadOver(over)
+}
+
+// spreadOver computes what enters the chains over which the set is spread, nil meaning all.
+func (p *passage) spreadOver(over map[*ruleset.Chain]bool) {
 	p.sums[p.root].entered = p.set
 	for _, c := range p.order {
 		sum := p.sums[c]
-		if sum == nil {
+		if sum == nil || over != nil && !over[c] {
 			continue
 		}
 		if c != p.root {
@@ -234,7 +254,7 @@ func (p *passage) propagate() {
 			continue
 		}
 		for i, e := range sum.entries {
-			if j, ok := e.rule.Target.(*ruleset.Jump); ok {
+			if j, ok := e.rule.Target.(*ruleset.Jump); ok && (over == nil || over[j.Chain]) {
 				sub := p.sums[j.Chain]
 				sub.from = append(sub.from, sum.steps.left(sum.entered.Intersect(e.match), i))
 			}
