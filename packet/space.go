@@ -322,6 +322,3 @@ func (s *Space) codes(fi *fieldInfo, lo, hi u128, tail ref) ref {
 	}
 	return r
 }
-
-// Steps is the number of operations on nodes so far, a measure of work that does not depend on the machine.
-func (s *Space) Steps() int { return int(s.steps) }
