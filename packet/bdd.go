@@ -19,6 +19,8 @@ const (
 type node struct {
 	level  int32
 	lo, hi ref
+	// next is the next node with the same place in the table, zero at the end.
+	next int32
 }
 
 // terminalLevel is below every variable.
@@ -38,8 +40,8 @@ type unaryEntry struct {
 }
 
 const (
-	minTable = 1 << 12
-	maxCache = 1 << 21
+	minTable = 1 << 14
+	maxCache = 1 << 22
 	// simpleCache is for few domains and the short diagrams of rules.
 	simpleCache = 1 << 12
 )
@@ -49,8 +51,8 @@ const (
 type bdd struct {
 	nodes []node
 	free  []int32
-	// table is the open-addressing unique table: hash in the upper, node index in the lower half, zero where empty.
-	table []uint64
+	// table is the unique table: for each hash the first node of a list, zero where there are none.
+	table []int32
 	used  int
 	// binary holds results of and; unary those of operations with an interned number.
 	binary []binaryEntry
@@ -71,15 +73,20 @@ type bdd struct {
 func (b *bdd) init(maxNodes int) {
 	b.nodes = make([]node, 1, minTable/2)
 	b.nodes[0] = node{level: terminalLevel}
-	b.table = make([]uint64, minTable)
-	b.binary = make([]binaryEntry, minTable/2)
+	b.table = make([]int32, minTable)
+	b.binary = make([]binaryEntry, minTable)
 	b.unary = make([]unaryEntry, minTable/4)
 	b.simple = make([]binaryEntry, simpleCache)
 	b.chosen = make([]ternaryEntry, simpleCache)
 	b.maxNodes = maxNodes
 }
 
+// hash3 is a node's hash. Nodes with one constant half are the links of chains, each made right after the one below it: neighbours get
+// neighbouring hashes, so that making a chain stays within few cache lines. There are at most four for each level and the one below.
 func hash3(level int32, lo, hi ref) uint32 {
+	if lo <= falseRef || hi <= falseRef {
+		return uint32(lo|hi)>>1 + uint32(level)*0x9e3779b1>>27
+	}
 	x := (uint64(uint32(lo))<<32 | uint64(uint32(hi))) * 0x9e3779b97f4a7c15
 	x ^= x>>29 ^ uint64(level)*0xd6e8feb86659fd93
 	x *= 0xbf58476d1ce4e5b9
@@ -100,21 +107,13 @@ func (b *bdd) mk(level int32, lo, hi ref) ref {
 	}
 	c := hi & 1
 	lo, hi = lo^c, hi^c
-	h := hash3(level, lo, hi)
-	mask := uint32(len(b.table) - 1)
-	i := h & mask
-	for {
-		e := b.table[i]
-		if e == 0 {
-			break
+	h := &b.table[hash3(level, lo, hi)&uint32(len(b.table)-1)]
+	for k := *h; k != 0; {
+		n := &b.nodes[k]
+		if n.level == level && n.lo == lo && n.hi == hi {
+			return ref(k<<1) | c
 		}
-		if uint32(e>>32) == h {
-			k := uint32(e)
-			if n := &b.nodes[k]; n.level == level && n.lo == lo && n.hi == hi {
-				return ref(k<<1) | c
-			}
-		}
-		i = (i + 1) & mask
+		k = n.next
 	}
 	if b.dead || b.used >= b.maxNodes {
 		b.dead = true
@@ -124,32 +123,31 @@ func (b *bdd) mk(level int32, lo, hi ref) ref {
 	if n := len(b.free); n > 0 {
 		k = b.free[n-1]
 		b.free = b.free[:n-1]
-		b.nodes[k] = node{level, lo, hi}
+		b.nodes[k] = node{level, lo, hi, *h}
 	} else {
 		k = int32(len(b.nodes))
-		b.nodes = append(b.nodes, node{level, lo, hi})
+		b.nodes = append(b.nodes, node{level, lo, hi, *h})
 	}
-	b.table[i] = uint64(h)<<32 | uint64(uint32(k))
+	*h = k
 	b.used++
-	if b.used*4 > len(b.table)*3 {
+	if b.used > len(b.table) {
 		b.grow()
 	}
 	return ref(k<<1) | c
 }
 
 func (b *bdd) grow() {
-	old := b.table
-	b.table = make([]uint64, 2*len(old))
-	for _, e := range old {
-		if e != 0 {
-			b.place(e)
+	b.table = make([]int32, 2*len(b.table))
+	for k := range b.nodes {
+		if k > 0 && b.nodes[k].level != freeLevel {
+			b.place(int32(k))
 		}
 	}
 	// Room until the next growth, in one step.
-	if want := len(b.table)*3/4 + 2; cap(b.nodes) < want {
+	if want := len(b.table) + 2; cap(b.nodes) < want {
 		b.nodes = append(make([]node, 0, min(want, b.maxNodes+2)), b.nodes...)
 	}
-	if n := len(b.table) / 4; n > len(b.binary) && n <= maxCache {
+	if n := len(b.table) / 2; n > len(b.binary) && n <= maxCache {
 		was := b.binary
 		b.binary = make([]binaryEntry, n)
 		for _, e := range was {
@@ -172,22 +170,25 @@ func (b *bdd) grow() {
 	}
 }
 
-func (b *bdd) place(e uint64) {
-	mask := uint32(len(b.table) - 1)
-	i := uint32(e>>32) & mask
-	for b.table[i] != 0 {
-		i = (i + 1) & mask
-	}
-	b.table[i] = e
+// place enters a node into the table.
+func (b *bdd) place(k int32) {
+	n := &b.nodes[k]
+	h := &b.table[hash3(n.level, n.lo, n.hi)&uint32(len(b.table)-1)]
+	n.next, *h = *h, k
 }
 
 // tick counts work and says whether the store is dead.
 func (b *bdd) tick() bool {
-	b.steps++
-	if b.steps&0x1fff == 0 && !b.deadline.IsZero() && time.Now().After(b.deadline) {
-		b.dead = true
+	if b.steps++; b.steps&0x1fff == 0 {
+		b.checkTime()
 	}
 	return b.dead
+}
+
+func (b *bdd) checkTime() {
+	if !b.deadline.IsZero() && time.Now().After(b.deadline) {
+		b.dead = true
+	}
 }
 
 // level is that of the function's top variable, terminalLevel for a constant.
@@ -251,7 +252,7 @@ func (b *bdd) collect(roots []ref) {
 			continue
 		}
 		b.used++
-		b.place(uint64(hash3(n.level, n.lo, n.hi))<<32 | uint64(uint32(k)))
+		b.place(int32(k))
 	}
 }
 
@@ -270,7 +271,7 @@ func (b *bdd) compact(from int, roots []ref) {
 	for k := from; k < len(b.nodes); k++ {
 		if b.mark[k] == b.epoch {
 			n := b.nodes[k]
-			b.nodes[next] = node{n.level, move(n.lo), move(n.hi)}
+			b.nodes[next] = node{level: n.level, lo: move(n.lo), hi: move(n.hi)}
 			to[k-from] = int32(next)
 			next++
 		}
@@ -288,7 +289,6 @@ func (b *bdd) compact(from int, roots []ref) {
 	clear(b.chosen)
 	b.used = next - 1
 	for k := 1; k < next; k++ {
-		n := &b.nodes[k]
-		b.place(uint64(hash3(n.level, n.lo, n.hi))<<32 | uint64(uint32(k)))
+		b.place(int32(k))
 	}
 }

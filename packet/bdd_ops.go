@@ -5,23 +5,12 @@ func (b *bdd) and(x, y ref) ref {
 	if r, ok := trivial(x, y); ok {
 		return r
 	}
-	xl, xh, yl, yh, level := b.split(x, y)
-	// Where one half is trivial there is nothing to remember: such chains, which rules are mostly made of, are walked
-	// faster than looked up, and at most once from each remembered pair.
-	lo, loDone := trivial(xl, yl)
-	hi, hiDone := trivial(xh, yh)
-	if loDone || hiDone {
-		if b.tick() {
-			return falseRef
-		}
-		if !loDone {
-			lo = b.and(xl, yl)
-		}
-		if !hiDone {
-			hi = b.and(xh, yh)
-		}
-		return b.mk(level, lo, hi)
-	}
+	return b.meet(x, y)
+}
+
+// meet is the conjunction of two functions for which it is not trivial. Every pair is remembered: those on the long chains that rules
+// consist of, too, for many ways lead to the same chain.
+func (b *bdd) meet(x, y ref) ref {
 	if x > y {
 		x, y = y, x
 	}
@@ -32,8 +21,23 @@ func (b *bdd) and(x, y ref) ref {
 	if b.tick() {
 		return falseRef
 	}
-	lo = b.and(xl, yl)
-	hi = b.and(xh, yh)
+	nx, ny := &b.nodes[x>>1], &b.nodes[y>>1]
+	level := min(nx.level, ny.level)
+	xl, xh, yl, yh := x, x, y, y
+	if nx.level == level {
+		xl, xh = nx.lo^x&1, nx.hi^x&1
+	}
+	if ny.level == level {
+		yl, yh = ny.lo^y&1, ny.hi^y&1
+	}
+	lo, ok := trivial(xl, yl)
+	if !ok {
+		lo = b.meet(xl, yl)
+	}
+	hi, ok := trivial(xh, yh)
+	if !ok {
+		hi = b.meet(xh, yh)
+	}
 	r := b.mk(level, lo, hi)
 	if !b.dead {
 		b.binary[h&uint32(len(b.binary)-1)] = binaryEntry{x, y, r}
@@ -44,10 +48,10 @@ func (b *bdd) and(x, y ref) ref {
 // trivial is the conjunction where it takes no work.
 func trivial(x, y ref) (r ref, ok bool) {
 	switch {
-	case x == y || y == trueRef:
-		return x, true
-	case x == trueRef:
+	case x == trueRef || x == y:
 		return y, true
+	case y == trueRef:
+		return x, true
 	case x == falseRef || y == falseRef || x == y^1:
 		return falseRef, true
 	}

@@ -5,8 +5,7 @@ import (
 	"time"
 )
 
-// DefaultMaxNodes is the node budget of a Space whose Config gives none: about 700 MB when it is used up, and as
-// many as the table of nodes has room for that 16 million need.
+// DefaultMaxNodes is the node budget of a Space whose Config gives none: about 700 MB when it is used up.
 const DefaultMaxNodes = 24 << 20
 
 // A Config says what a Space is made for.
@@ -18,7 +17,7 @@ type Config struct {
 	// SourcesFirst orders the variables for rules that tell packets apart by their destinations more than by their sources. It
 	// changes what sets cost, and nothing else.
 	SourcesFirst bool
-	// MaxNodes is the budget of decision nodes, 28 to 40 bytes each; 0 is DefaultMaxNodes.
+	// MaxNodes is the budget of decision nodes, 24 to 40 bytes each; 0 is DefaultMaxNodes.
 	MaxNodes int
 }
 
