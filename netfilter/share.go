@@ -11,8 +11,15 @@ import (
 // NewSymbolics makes symbolic walks of several Nets of one family in one space, so that their sets can be compared. The interface
 // classes are those that any of them tells apart. It panics where the families differ, as sets of both have no common space.
 func NewSymbolics(b Budget, nets ...*Net) []*Symbolic {
-	ifaces := interfaceClasses(nets)
-	space := packet.NewSpace(packet.Config{V6: nets[0].V6(), Ifaces: ifaces, SourcesFirst: byDestination(nets), MaxNodes: b.Nodes})
+	ifaces, rules := interfaceClasses(nets), 0
+	for _, n := range nets {
+		for _, rs := range n.Sets {
+			for range rs.AllRules() {
+				rules++
+			}
+		}
+	}
+	space := packet.NewSpace(packet.Config{V6: nets[0].V6(), Ifaces: ifaces, SourcesFirst: byDestination(nets), MaxNodes: b.Nodes, Expected: rules * nodesPerRule})
 	if b.Time > 0 {
 		space.SetDeadline(time.Now().Add(b.Time))
 	}
@@ -32,6 +39,9 @@ func NewSymbolics(b Budget, nets ...*Net) []*Symbolic {
 	}
 	return out
 }
+
+// nodesPerRule is how many nodes a walk takes for each rule of a large ruleset, at least.
+const nodesPerRule = 32
 
 // manyNetworks is how many networks a host may have before what excludes them from the sources of strangers outweighs all else.
 const manyNetworks = 24

@@ -42,8 +42,6 @@ type unaryEntry struct {
 const (
 	minTable = 1 << 14
 	maxCache = 1 << 22
-	// simpleCache is for few domains and the short diagrams of rules.
-	simpleCache = 1 << 12
 )
 
 // A bdd is a store of decision diagram nodes with the operations on them. When it runs out of nodes or time it is
@@ -70,15 +68,17 @@ type bdd struct {
 	epoch uint32
 }
 
-func (b *bdd) init(maxNodes int) {
-	b.nodes = make([]node, 1, minTable/2)
+// init makes an empty store; expected is how many nodes it will probably hold.
+func (b *bdd) init(maxNodes, expected int) {
+	size := minTable
+	for size < expected && size < maxNodes {
+		size *= 2
+	}
+	b.nodes = make([]node, 1, size+2)
 	b.nodes[0] = node{level: terminalLevel}
-	b.table = make([]int32, minTable)
-	b.binary = make([]binaryEntry, minTable)
-	b.unary = make([]unaryEntry, minTable/4)
-	b.simple = make([]binaryEntry, simpleCache)
-	b.chosen = make([]ternaryEntry, simpleCache)
+	b.table = make([]int32, size)
 	b.maxNodes = maxNodes
+	b.widen()
 }
 
 // hash3 is a node's hash. Nodes with one constant half are the links of chains, each made right after the one below it: neighbours get
@@ -147,25 +147,38 @@ func (b *bdd) grow() {
 	if want := len(b.table) + 2; cap(b.nodes) < want {
 		b.nodes = append(make([]node, 0, min(want, b.maxNodes+2)), b.nodes...)
 	}
-	if n := len(b.table) / 2; n > len(b.binary) && n <= maxCache {
+	b.widen()
+}
+
+// widen fits the memories of results to the table.
+func (b *bdd) widen() {
+	n := len(b.table)
+	if n := min(n/2, maxCache); n > len(b.binary) {
 		was := b.binary
 		b.binary = make([]binaryEntry, n)
 		for _, e := range was {
 			b.binary[hash2(e.x, e.y)&uint32(n-1)] = e
 		}
 	}
-	if n := len(b.table) / 16; n > len(b.chosen) && n <= maxCache/2 {
+	if n := min(n/8, maxCache/2); n > len(b.chosen) {
 		was := b.chosen
 		b.chosen = make([]ternaryEntry, n)
 		for _, e := range was {
 			b.chosen[(hash2(e.g, e.x)^hash2(e.y, e.g))&uint32(n-1)] = e
 		}
 	}
-	if n := len(b.table) / 8; n > len(b.unary) && n <= maxCache/2 {
+	if n := min(n/8, maxCache/2); n > len(b.unary) {
 		was := b.unary
 		b.unary = make([]unaryEntry, n)
 		for _, e := range was {
 			b.unary[hash2(e.x, ref(e.op))&uint32(n-1)] = e
+		}
+	}
+	if n := min(n/8, maxCache/2); n > len(b.simple) {
+		was := b.simple
+		b.simple = make([]binaryEntry, n)
+		for _, e := range was {
+			b.simple[hash2(e.x, e.y)&uint32(n-1)] = e
 		}
 	}
 }

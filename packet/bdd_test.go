@@ -67,7 +67,7 @@ func fromTruth(b *bdd, t truth, k int) ref {
 
 func newBDD() *bdd {
 	b := &bdd{}
-	b.init(1 << 20)
+	b.init(1<<20, 0)
 	return b
 }
 

@@ -19,6 +19,8 @@ type Config struct {
 	SourcesFirst bool
 	// MaxNodes is the budget of decision nodes, 24 to 40 bytes each; 0 is DefaultMaxNodes.
 	MaxNodes int
+	// Expected is how many nodes will probably be needed, 0 where that is not known: the memory for them is taken at once.
+	Expected int
 }
 
 // A Space is the universe of one family's packets and the memory of the sets of them. Sets of different spaces do not
@@ -49,7 +51,7 @@ func NewSpace(c Config) *Space {
 	if c.MaxNodes <= 0 || c.MaxNodes > 1<<30-2 {
 		c.MaxNodes = DefaultMaxNodes
 	}
-	s.init(c.MaxNodes)
+	s.init(c.MaxNodes, c.Expected)
 	s.fields, s.places = layout(s.v6, c.SourcesFirst, s.ifaces.Len())
 	return s
 }
