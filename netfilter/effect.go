@@ -9,30 +9,49 @@ import (
 
 // effect is what a run of neighbouring rules of a chain does with packets that come to the first of them.
 type effect struct {
-	// gone are the packets that do not come to the rule after the last; accept and returned are parts of it.
-	gone, accept, returned packet.Set
-	mapped                 []mapping
-	steps                  *progress
+	// accept and returned are parts of the packets that do not come to the rule after the last; where the chain ends there, all that come to
+	// its end are returned.
+	accept, returned packet.Set
+	mapped           []mapping
+	// steps knows what all of the run takes away.
+	steps *progress
 }
 
 // progress remembers what runs of a chain's entries take away, as a tree of halves.
 type progress struct {
 	from, to   int
-	gone       packet.Set
 	head, tail *progress
+	// gone are the packets that are taken away, but where it is nil: then it is made when somebody asks, of parts or of the halves.
+	gone  *packet.Set
+	parts []packet.Set
 	// run are the entries, of which all that match are gone; such runs are divided when somebody asks.
 	run []entry
+}
+
+// taken are the packets that do not come to what follows.
+func (t *progress) taken() packet.Set {
+	if t.gone == nil {
+		var gone packet.Set
+		if len(t.parts) > 0 {
+			gone = t.parts[0].Space().Union(t.parts)
+			t.parts = nil
+		} else {
+			gone = t.head.taken().Union(t.tail.taken())
+		}
+		t.gone = &gone
+	}
+	return *t.gone
 }
 
 // left gives the packets of a set that the entries before the i-th leave.
 func (t *progress) left(set packet.Set, i int) packet.Set {
 	for t != nil && t.from < i && !set.IsEmpty() {
 		if i >= t.to {
-			return set.Minus(t.gone)
+			return set.Minus(t.taken())
 		}
 		t.divide()
 		if i >= t.head.to {
-			set = set.Minus(t.head.gone)
+			set = set.Minus(t.head.taken())
 			t = t.tail
 		} else {
 			t = t.head
@@ -57,7 +76,7 @@ func takes(run []entry, from int) *progress {
 	for i, e := range run {
 		sets[i] = e.match
 	}
-	return &progress{from: from, to: from + len(run), gone: run[0].match.Space().Union(sets), run: run}
+	return &progress{from: from, to: from + len(run), parts: sets, run: run}
 }
 
 // A fate is what becomes of all packets that an entry matches, where that is the same for all.
@@ -89,21 +108,23 @@ func fateBy(r *ruleset.Rule) fate {
 // and so is the work of joining two, while adding a long chain's rules one by one would rebuild a part of all that came before for each
 // of them. It is false where it grew beyond the limit.
 //
-// from is the place of the run's first entry in its chain; runs of at most once are tried at once.
-func (s *Symbolic) runEffect(p *passage, run []entry, from, limit, once int) (effect, bool) {
+// from is the place of the run's first entry in its chain; runs of at most once are tried at once. last says that the chain ends behind it.
+func (s *Symbolic) runEffect(p *passage, run []entry, from, limit, once int, last bool) (effect, bool) {
+	sp := s.Space
 	if len(run) == 0 {
-		none := s.Space.None()
-		return effect{gone: none, accept: none, returned: none}, true
+		none := sp.None()
+		return effect{accept: none, returned: rest(none, none, last), steps: &progress{from: from, to: from, gone: &none}}, true
 	}
 	if len(run) == 1 {
 		run[0].simplify(p.sums[run[0].rule.Chain].domain)
-		e := s.ruleEffect(p, run[0])
-		e.steps = &progress{from: from, to: from + 1, gone: e.gone}
+		e, gone := s.ruleEffect(p, run[0])
+		e.returned = rest(e.returned, gone, last)
+		e.steps = &progress{from: from, to: from + 1, gone: &gone}
 		return e, true
 	}
 	if len(run) <= once && !slices.ContainsFunc(run, func(x entry) bool { return fateBy(x.rule) == mixed }) {
-		if e, ok := s.atOnce(run, from, p.sums[run[0].rule.Chain].domain); ok {
-			return e, limit == 0 || s.Space.Nodes() <= limit
+		if e, ok := s.atOnce(run, from, p.sums[run[0].rule.Chain].domain, last); ok {
+			return e, limit == 0 || sp.Nodes() <= limit
 		}
 		// What overlaps as much as that does so in its halves, too.
 		once = len(run) / 8
@@ -113,31 +134,39 @@ func (s *Symbolic) runEffect(p *passage, run []entry, from, limit, once int) (ef
 		}
 	}
 	half := divideAt(run)
-	a, ok := s.runEffect(p, run[:half], from, limit, once)
+	a, ok := s.runEffect(p, run[:half], from, limit, once, false)
 	if !ok {
 		return a, false
 	}
-	b, ok := s.runEffect(p, run[half:], from+half, limit, once)
+	b, ok := s.runEffect(p, run[half:], from+half, limit, once, last)
 	if !ok {
 		return b, false
 	}
+	gone := a.steps.taken()
 	e := effect{
-		gone:     a.gone.Union(b.gone),
-		accept:   a.accept.Else(a.gone, b.accept),
-		returned: a.returned.Else(a.gone, b.returned),
+		accept:   a.accept.Else(gone, b.accept),
+		returned: a.returned.Else(gone, b.returned),
 		mapped:   a.mapped,
+		steps:    &progress{from: from, to: from + len(run), head: a.steps, tail: b.steps},
 	}
-	if len(b.mapped) > 0 && !a.gone.Overlaps(b.gone) {
+	if len(b.mapped) > 0 && !gone.Overlaps(b.steps.taken()) {
 		e.mapped = append(e.mapped, b.mapped...)
 	} else {
 		for _, m := range b.mapped {
-			if m.set = m.set.Minus(a.gone); !m.set.IsEmpty() {
+			if m.set = m.set.Minus(gone); !m.set.IsEmpty() {
 				e.mapped = append(e.mapped, m)
 			}
 		}
 	}
-	e.steps = &progress{from: from, to: from + len(run), gone: e.gone, head: a.steps, tail: b.steps}
-	return e, limit == 0 || s.Space.Nodes() <= limit
+	return e, limit == 0 || sp.Nodes() <= limit
+}
+
+// rest is what a run returns, or leaves if the chain ends behind it.
+func rest(returned, gone packet.Set, last bool) packet.Set {
+	if last {
+		return returned.Union(gone.Complement())
+	}
+	return returned
 }
 
 // simplify makes a match as simple as the domain allows.
@@ -168,7 +197,7 @@ func divideAt(run []entry) int {
 
 // atOnce is the effect of a run without calls whose rules hardly overlap; ok is false where they do, or where a NAT rule does, which has to be told
 // what those before it leave.
-func (s *Symbolic) atOnce(run []entry, from int, domain packet.Set) (e effect, ok bool) {
+func (s *Symbolic) atOnce(run []entry, from int, domain packet.Set, last bool) (e effect, ok bool) {
 	sets, fates := make([]packet.Set, len(run)), make([]uint8, len(run))
 	nat := false
 	for i, x := range run {
@@ -181,33 +210,35 @@ func (s *Symbolic) atOnce(run []entry, from int, domain packet.Set) (e effect, o
 		return e, false
 	}
 	e = effect{accept: first[accepted], returned: first[left]}
-	e.gone = s.Space.Union(first[:])
-	if run[0].raw {
-		e.accept, e.returned, e.gone = e.accept.Simplify(domain), e.returned.Simplify(domain), e.gone.Simplify(domain)
+	e.steps = &progress{from: from, to: from + len(run), parts: first[:], run: run}
+	if last {
+		e.returned = rest(e.returned, e.steps.taken(), true)
+	}
+	if run[0].raw && !run[0].rule.Chain.Builtin {
+		e.accept, e.returned = e.accept.Simplify(domain), e.returned.Simplify(domain)
 	}
 	for i, x := range run {
 		if fate(fates[i]) == translated {
 			e.mapped = append(e.mapped, mapping{x.rule, x.match})
 		}
 	}
-	e.steps = &progress{from: from, to: from + len(run), gone: e.gone, run: run}
 	return e, true
 }
 
-// ruleEffect is what a rule does with the packets that come to it.
-func (s *Symbolic) ruleEffect(p *passage, e entry) effect {
+// ruleEffect is what a rule does with the packets that come to it; gone are those that do not come to the next.
+func (s *Symbolic) ruleEffect(p *passage, e entry) (out effect, gone packet.Set) {
 	sp := s.Space
 	none, m, r := sp.None(), e.match, e.rule
-	out := effect{gone: none, accept: none, returned: none}
+	out, gone = effect{accept: none, returned: none}, none
 	switch t := r.Target.(type) {
 	case *ruleset.Accept:
-		out.gone, out.accept = m, m
+		gone, out.accept = m, m
 	case *ruleset.Drop, *ruleset.Reject:
-		out.gone = m
+		gone = m
 	case *ruleset.Return:
-		out.gone, out.returned = m, m
+		gone, out.returned = m, m
 	case *ruleset.DNAT, *ruleset.SNAT, *ruleset.Masquerade, *ruleset.Redirect, *ruleset.Netmap:
-		out.gone, out.mapped = m, []mapping{{r, m}}
+		gone, out.mapped = m, []mapping{{r, m}}
 	case *ruleset.Jump:
 		sub := p.sums[t.Chain]
 		if sub == nil || !sub.made {
@@ -221,18 +252,18 @@ func (s *Symbolic) ruleEffect(p *passage, e entry) effect {
 			}
 		}
 		if t.Goto {
-			out.gone, out.returned = m, m.Intersect(sub.returned)
+			gone, out.returned = m, m.Intersect(sub.returned)
 		} else {
-			out.gone = m.Minus(sub.returned)
+			gone = m.Minus(sub.returned)
 		}
 	case *ruleset.Queue:
 		v := s.variable("queue"+placeOf(r, 0), "the program behind NFQUEUE accepts the packet")
-		out.gone, out.accept = m, m.Intersect(v)
+		gone, out.accept = m, m.Intersect(v)
 	case *ruleset.UnknownTarget:
 		on := s.variable("ends"+placeOf(r, 0), "the target "+t.Name+" lets the packet go on to the next rule")
 		ok := s.variable("accepts"+placeOf(r, 0), "the target "+t.Name+" accepts the packet")
-		out.gone = m.Minus(on)
-		out.accept = out.gone.Intersect(ok)
+		gone = m.Minus(on)
+		out.accept = gone.Intersect(ok)
 	}
-	return out
+	return out, gone
 }

@@ -102,7 +102,7 @@ func (f *Flow) through(c *ruleset.Chain, view perspective, set packet.Set) (acce
 	p := s.pass(c, view, domain, nil, 0)
 	f.passages = append(f.passages, crossing{p, set})
 	sum := p.sums[c]
-	if sum.accept == domain {
+	if domain.Within(sum.accept) {
 		return set, sum.mapped, set
 	}
 	return sum.accept.Intersect(set), sum.mapped, set
@@ -127,7 +127,7 @@ func (f *Flow) Entered(c *ruleset.Chain) packet.Set {
 
 // byPolicyOf is what came to the end of a built-in chain and its policy, as rules see it.
 func (f *Flow) byPolicyOf(c *ruleset.Chain) packet.Set {
-	set := f.each(c, func(sum *summary) packet.Set { return sum.policy })
+	set := f.each(c, (*summary).policy)
 	if x, ok := f.policies[c]; ok {
 		set = set.Union(x)
 	}

@@ -17,12 +17,13 @@ type summary struct {
 	from []packet.Set
 	// entries are the rules that some packet of the domain matches, in order.
 	entries []entry
-	// gone is what the rules have decided or sent away by the chain's end; steps what they have by each rule.
-	gone  packet.Set
+	// steps is what the rules have decided or sent away by each rule.
 	steps *progress
 	// made says that the chain was summarised.
-	made                     bool
-	accept, returned, policy packet.Set
+	made bool
+	// accept is what the chain accepts, its policy included; returned what comes to its end or is returned: to the calling chain or, where
+	// there is none, to the policy.
+	accept, returned packet.Set
 	// mapped lists NAT rules, in this chain and in those it calls, with the packets that each maps.
 	mapped []mapping
 	// entered is what really enters, once the passage has spread.
@@ -196,23 +197,27 @@ func (s *Symbolic) callOrder(root *ruleset.Chain) []*ruleset.Chain {
 // summarise computes a chain's summary on its domain, given those of the chains it calls. It is false where it grew beyond the
 // limit.
 func (s *Symbolic) summarise(p *passage, c *ruleset.Chain, sum *summary, limit int) bool {
-	none := s.Space.None()
-	sum.policy, sum.entered = none, none
-	done, ok := s.runEffect(p, sum.entries, 0, limit, len(sum.entries))
+	sum.entered = s.Space.None()
+	done, ok := s.runEffect(p, sum.entries, 0, limit, len(sum.entries), true)
 	if !ok {
 		return false
 	}
-	sum.made, sum.steps, sum.gone, sum.accept, sum.mapped = true, done.steps, done.gone, done.accept, done.mapped
-	sum.returned = done.returned.Union(done.gone.Complement()).Simplify(sum.domain)
-	if c.Builtin {
-		sum.policy = sum.returned.Intersect(sum.domain)
-		if c.Policy != ruleset.PolicyDrop {
-			sum.accept = sum.accept.Union(sum.policy)
-		}
-		sum.accept = sum.accept.Intersect(sum.domain)
-		sum.returned = none
+	sum.made, sum.steps, sum.accept, sum.returned, sum.mapped = true, done.steps, done.accept, done.returned, done.mapped
+	switch {
+	case !c.Builtin:
+		sum.returned = sum.returned.Simplify(sum.domain)
+	case c.Policy != ruleset.PolicyDrop:
+		sum.accept = sum.accept.Union(sum.returned)
 	}
 	return true
+}
+
+// policy is what comes to the policy of a built-in chain.
+func (sum *summary) policy() packet.Set {
+	if !sum.made {
+		return sum.domain.Minus(sum.domain)
+	}
+	return sum.returned.Intersect(sum.domain)
 }
 
 // propagate computes what really enters each chain of the passage.

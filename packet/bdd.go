@@ -40,7 +40,7 @@ type unaryEntry struct {
 }
 
 const (
-	minTable = 1 << 14
+	minTable = 1 << 15
 	maxCache = 1 << 22
 )
 
@@ -71,10 +71,10 @@ type bdd struct {
 // init makes an empty store; expected is how many nodes it will probably hold.
 func (b *bdd) init(maxNodes, expected int) {
 	size := minTable
-	for size < expected && size < maxNodes {
+	for size < 2*expected && size < 2*maxNodes {
 		size *= 2
 	}
-	b.nodes = make([]node, 1, size+2)
+	b.nodes = make([]node, 1, size/2+2)
 	b.nodes[0] = node{level: terminalLevel}
 	b.table = make([]int32, size)
 	b.maxNodes = maxNodes
@@ -130,7 +130,7 @@ func (b *bdd) mk(level int32, lo, hi ref) ref {
 	}
 	*h = k
 	b.used++
-	if b.used > len(b.table) {
+	if b.used*2 > len(b.table) {
 		b.grow()
 	}
 	return ref(k<<1) | c
@@ -144,7 +144,7 @@ func (b *bdd) grow() {
 		}
 	}
 	// Room until the next growth, in one step.
-	if want := len(b.table) + 2; cap(b.nodes) < want {
+	if want := len(b.table)/2 + 2; cap(b.nodes) < want {
 		b.nodes = append(make([]node, 0, min(want, b.maxNodes+2)), b.nodes...)
 	}
 	b.widen()
@@ -153,28 +153,28 @@ func (b *bdd) grow() {
 // widen fits the memories of results to the table.
 func (b *bdd) widen() {
 	n := len(b.table)
-	if n := min(n/2, maxCache); n > len(b.binary) {
+	if n := min(n/4, maxCache); n > len(b.binary) {
 		was := b.binary
 		b.binary = make([]binaryEntry, n)
 		for _, e := range was {
 			b.binary[hash2(e.x, e.y)&uint32(n-1)] = e
 		}
 	}
-	if n := min(n/8, maxCache/2); n > len(b.chosen) {
+	if n := min(n/16, maxCache/2); n > len(b.chosen) {
 		was := b.chosen
 		b.chosen = make([]ternaryEntry, n)
 		for _, e := range was {
 			b.chosen[(hash2(e.g, e.x)^hash2(e.y, e.g))&uint32(n-1)] = e
 		}
 	}
-	if n := min(n/8, maxCache/2); n > len(b.unary) {
+	if n := min(n/16, maxCache/2); n > len(b.unary) {
 		was := b.unary
 		b.unary = make([]unaryEntry, n)
 		for _, e := range was {
 			b.unary[hash2(e.x, ref(e.op))&uint32(n-1)] = e
 		}
 	}
-	if n := min(n/8, maxCache/2); n > len(b.simple) {
+	if n := min(n/16, maxCache/2); n > len(b.simple) {
 		was := b.simple
 		b.simple = make([]binaryEntry, n)
 		for _, e := range was {
