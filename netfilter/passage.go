@@ -41,6 +41,9 @@ type entry struct {
 // longChain is from how many rules on matches stay raw as long as the rules do not overlap.
 const longChain = 1000
 
+// overlapSteps is how much it may take to see that a rule of a long chain has nothing to do with the packets that come.
+const overlapSteps = 1000
+
 // mapping is a NAT rule and the packets that it decides on.
 type mapping struct {
 	rule *ruleset.Rule
@@ -116,7 +119,7 @@ func (s *Symbolic) pass(root *ruleset.Chain, view perspective, set packet.Set, h
 			m := s.matching(r, view)
 			e := entry{rule: r, match: m, raw: long}
 			if long {
-				if !m.Overlaps(sum.domain) {
+				if !m.MayOverlap(sum.domain, overlapSteps) {
 					continue
 				}
 			} else if e.match = m.Simplify(sum.domain); e.match.IsEmpty() {

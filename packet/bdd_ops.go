@@ -213,6 +213,25 @@ func (b *bdd) overlaps(x, y ref) bool {
 	}
 }
 
+// mayOverlap is overlaps with a bound on the steps; beyond it everything may overlap.
+func (b *bdd) mayOverlap(x, y ref, steps *int) bool {
+	for {
+		if r, ok := trivial(x, y); ok {
+			return r != falseRef
+		}
+		if *steps--; *steps < 0 {
+			return true
+		}
+		xl, xh, yl, yh, _ := b.split(x, y)
+		if lo, ok := trivial(xl, yl); !ok || lo != falseRef {
+			if b.mayOverlap(xl, yl, steps) {
+				return true
+			}
+		}
+		x, y = xh, yh
+	}
+}
+
 // A levelSet is a set of variables with the number that its operation has in the unary cache.
 type levelSet struct {
 	op   int32

@@ -99,6 +99,13 @@ func (a Set) Overlaps(b Set) bool {
 	return s != nil && s.overlaps(x, y)
 }
 
+// MayOverlap is false where it takes little to see that no packet is in both sets: at most some steps, of which a rule's conditions and those
+// on another rule take less than two for each variable. It is true for all that overlap, and for others.
+func (a Set) MayOverlap(b Set, steps int) bool {
+	s, x, y := pair(a, b)
+	return s != nil && s.mayOverlap(x, y, &steps)
+}
+
 // Within says whether every packet of a is also in b. It makes no nodes and stops at the first that is not. It is
 // false once the space is exhausted.
 func (a Set) Within(b Set) bool {

@@ -31,7 +31,7 @@ func (s *Space) FirstMatch(sets []Set, class []uint8) (first [NumClasses]Set, di
 		}
 		list = append(list, e)
 	}
-	d := dispatch{s: s, disjoint: true, steps: stepsPerSet*len(list) + minSteps, done: map[uint64][]dispatched{}}
+	d := dispatch{s: s, disjoint: true, steps: stepsPerLevel*s.levels()*len(list) + minSteps, done: map[uint64][]dispatched{}}
 	res := d.all(list)
 	if d.steps < 0 {
 		return first, false, false
@@ -43,10 +43,10 @@ func (s *Space) FirstMatch(sets []Set, class []uint8) (first [NumClasses]Set, di
 }
 
 const (
-	// stepsPerSet is how often FirstMatch may look at each set, on the average: as often as there are levels above those on which
-	// separate rules differ.
-	stepsPerSet = 160
-	minSteps    = 1 << 12
+	// stepsPerLevel times the number of variables is how often FirstMatch may look at each set, on the average: sets that leave open what
+	// others ask for are met on each of their ways.
+	stepsPerLevel = 2
+	minSteps      = 1 << 12
 )
 
 // An element is a set among those that FirstMatch divides packets by.
