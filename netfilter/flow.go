@@ -1,8 +1,6 @@
 package netfilter
 
 import (
-	"slices"
-
 	"github.com/dfwlint/dfwlint/packet"
 	"github.com/dfwlint/dfwlint/ruleset"
 )
@@ -13,11 +11,10 @@ type Flow struct {
 	// Delivered are the packets that the host itself received, Forwarded those that left on another interface; parts
 	// differ in how NAT treated them.
 	Delivered, Forwarded []Part
-	// Lost are packets that routing dropped: no rule did.
-	Lost packet.Set
 
 	sym      *Symbolic
 	passages []crossing
+	lost     []loss
 	// own says that the host itself sent the packets.
 	own bool
 
@@ -45,6 +42,21 @@ type crossing struct {
 	set packet.Set
 }
 
+// A loss is packets that routing drops: those of a set that are among others, which are as many as the rules and hardly ever asked for.
+type loss struct{ set, among packet.Set }
+
+// lose notes packets that routing drops.
+func (f *Flow) lose(set, among packet.Set) { f.lost = append(f.lost, loss{set, among}) }
+
+// Lost are the packets that routing dropped, as they were there: no rule did.
+func (f *Flow) Lost() packet.Set {
+	set := f.sym.Space.None()
+	for _, l := range f.lost {
+		set = set.Union(l.set.Intersect(l.among))
+	}
+	return set
+}
+
 // A Part is a set of packets that NAT treated alike.
 type Part struct {
 	Set packet.Set
@@ -58,7 +70,7 @@ type Part struct {
 
 func (s *Symbolic) newFlow(start packet.Set) *Flow {
 	return &Flow{
-		Start: start, Lost: s.Space.None(), sym: s, forwardSeen: map[forwardKey]bool{},
+		Start: start, sym: s, forwardSeen: map[forwardKey]bool{},
 		policies:     map[*ruleset.Chain]packet.Set{},
 		forwardReach: map[*ruleset.Rule]packet.Set{}, forwardHit: map[*ruleset.Rule]packet.Set{},
 	}
@@ -189,8 +201,9 @@ func (s *Symbolic) receive(start packet.Set, view perspective) *Flow {
 	start = start.Minus(sp.Value(packet.FieldIn, 0)).Intersect(sp.Value(packet.FieldOut, 0))
 	start = s.Typed(start)
 	f := s.newFlow(start)
-	f.Lost = start.Intersect(s.unreceived())
-	p := Part{Set: start.Minus(f.Lost), view: view}
+	unreceived := s.unreceived()
+	f.lose(unreceived, start)
+	p := Part{Set: start.Minus(unreceived), view: view}
 	p = f.throughAll(Prerouting, "raw", p)
 	p = f.throughAll(Prerouting, "mangle", p)
 	for _, q := range f.nat(Prerouting, p) {
@@ -207,7 +220,7 @@ func (f *Flow) afterRouting(p Part) {
 		Union(sp.Value(packet.FieldDstType, uint64(packet.AddrBroadcast))).
 		Union(sp.Value(packet.FieldDstType, uint64(packet.AddrMulticast)))
 	martian := s.unroutable()
-	f.Lost = f.Lost.Union(p.Set.Intersect(local).Intersect(martian))
+	f.lose(local.Intersect(martian), p.Set)
 	in := p
 	in.Set = s.confirmed(p.Set.Intersect(local).Minus(martian), p.DNAT)
 	for _, t := range inputTables {
@@ -222,23 +235,22 @@ func (f *Flow) afterRouting(p Part) {
 		return
 	}
 	out.Set = s.routed(out.Set)
-	bridged := sp.None()
+	bridged, rest := sp.None(), out.Set
 	if s.Net.Env.BridgeNF {
 		// Within a bridge nothing is routed, and the TTL stays.
-		bridged = out.Set.Intersect(s.withinBridges())
+		within := s.withinBridges()
+		bridged, rest = out.Set.Intersect(within), out.Set.Minus(within)
 		if p.DNAT {
 			// What DNAT has moved there is routed after all.
-			f.Lost = f.Lost.Union(bridged.Intersect(martian))
-			bridged, out.Set = bridged.Minus(martian), out.Set.Minus(bridged.Intersect(martian))
+			f.lose(martian, bridged)
+			bridged = bridged.Minus(martian)
 		}
 	}
-	rest := out.Set.Minus(bridged)
-	lost := rest.Intersect(martian)
 	if !s.Net.Env.Forwarding {
-		lost = rest
+		martian = sp.All()
 	}
-	f.Lost = f.Lost.Union(lost)
-	out.Set = bridged.Union(s.hop(rest.Minus(lost), f))
+	f.lose(martian, rest)
+	out.Set = bridged.Union(s.hop(rest.Minus(martian), f))
 	if out.Set.IsEmpty() {
 		return
 	}
@@ -269,9 +281,9 @@ var (
 // hop lowers the TTL, as forwarding does; packets whose TTL runs out are lost.
 func (s *Symbolic) hop(set packet.Set, f *Flow) packet.Set {
 	sp := s.Space
-	out := set.Intersect(sp.Range(packet.FieldTTL, 0, 1))
-	f.Lost = f.Lost.Union(out)
-	if !slices.Contains(set.Support(), packet.FieldTTL) {
+	out := sp.Range(packet.FieldTTL, 0, 1)
+	f.lose(out, set)
+	if !set.DependsOn(packet.FieldTTL) {
 		return set.Intersect(sp.Range(packet.FieldTTL, 1, 254))
 	}
 	return s.shiftTTL(set.Minus(out), -1)

@@ -99,7 +99,7 @@ func (s *Symbolic) Send(start packet.Set) *Flow {
 	f := s.newFlow(start)
 	f.own = true
 	p := Part{Set: s.sentBy(start), view: plain}
-	f.Lost = start.Minus(p.Set.Assign(packet.FieldOut, 0))
+	f.lose(p.Set.Assign(packet.FieldOut, 0).Complement(), start)
 	p = f.throughAll(Output, "raw", p)
 	p = f.throughAll(Output, "mangle", p)
 	for _, q := range f.nat(Output, p) {
@@ -119,8 +119,8 @@ func (f *Flow) leave(p Part) {
 	if p.DNAT {
 		p.Set = s.sentBy(p.Set.Forget(packet.FieldOut))
 		if !s.Net.V6() {
-			lost := p.Set.Intersect(s.loopback(packet.FieldSrc)).Minus(lo).Minus(s.localnet().Rename(map[packet.Field]packet.Field{packet.FieldIn: packet.FieldOut}))
-			f.Lost = f.Lost.Union(lost)
+			lost := s.loopback(packet.FieldSrc).Minus(lo).Minus(s.localnet().Rename(map[packet.Field]packet.Field{packet.FieldIn: packet.FieldOut}))
+			f.lose(lost, p.Set)
 			p.Set = p.Set.Minus(lost)
 		}
 	}

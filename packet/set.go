@@ -1,5 +1,7 @@
 package packet
 
+import "net/netip"
+
 // A Set is a set of packets of one Space, exact. Two sets of a space are equal (==) exactly when they hold the same
 // packets. The zero Set is an empty set of no space.
 type Set struct {
@@ -104,6 +106,31 @@ func (a Set) Overlaps(b Set) bool {
 func (a Set) MayOverlap(b Set, steps int) bool {
 	s, x, y := pair(a, b)
 	return s != nil && s.mayOverlap(x, y, &steps)
+}
+
+// HasAddr says whether some packet of the set has that address. It makes no nodes; made for sets that depend on little else.
+func (a Set) HasAddr(f Field, addr netip.Addr) bool {
+	s := a.s
+	if s == nil || !s.fits(addr) {
+		return false
+	}
+	bits := addrBits(addr)
+	var has func(x ref) bool
+	has = func(x ref) bool {
+		if x <= falseRef {
+			return x == trueRef
+		}
+		level := s.level(x)
+		lo, hi := s.at(x, level)
+		if int(level) >= len(s.places) || s.places[level].field != f {
+			return has(lo) || has(hi)
+		}
+		if bits.bit(int(s.places[level].bit)) {
+			return has(hi)
+		}
+		return has(lo)
+	}
+	return has(a.r)
 }
 
 // Within says whether every packet of a is also in b. It makes no nodes and stops at the first that is not. It is

@@ -226,3 +226,35 @@ func TestSpacesDoNotMix(t *testing.T) {
 	}()
 	spaces[0].All().Union(spaces[1].All())
 }
+
+func TestHasAddr(t *testing.T) {
+	s := NewSpace(Config{})
+	in := s.Prefix(FieldDst, netip.MustParsePrefix("10.1.0.0/16")).Minus(s.Addr(FieldDst, netip.MustParseAddr("10.1.2.3"))).
+		Union(s.Addr(FieldDst, netip.MustParseAddr("10.1.2.3")).Intersect(s.Value(FieldProto, 6)))
+	for addr, want := range map[string]bool{"10.1.0.0": true, "10.1.255.255": true, "10.1.2.3": true, "10.2.0.0": false, "10.0.255.255": false, "::1": false} {
+		if got := in.HasAddr(FieldDst, netip.MustParseAddr(addr)); got != want {
+			t.Errorf("%s: %v", addr, got)
+		}
+		if got := in.Complement().HasAddr(FieldDst, netip.MustParseAddr(addr)); addr != "::1" && got != (!want || addr == "10.1.2.3") {
+			t.Errorf("not %s: %v", addr, got)
+		}
+	}
+	if s.None().HasAddr(FieldDst, netip.MustParseAddr("10.1.0.1")) || (Set{}).HasAddr(FieldDst, netip.MustParseAddr("10.1.0.1")) {
+		t.Error("an empty set has an address")
+	}
+}
+
+func TestMayOverlap(t *testing.T) {
+	s := NewSpace(Config{})
+	a, b := s.Range(FieldDPort, 1000, 2000), s.Range(FieldDPort, 1500, 3000)
+	apart := s.Value(FieldDPort, 80)
+	for _, c := range []struct {
+		x, y  Set
+		steps int
+		want  bool
+	}{{a, b, 100, true}, {a, apart, 100, false}, {a, apart, 3, true}, {a, s.All(), 0, true}, {a, s.None(), 0, false}} {
+		if got := c.x.MayOverlap(c.y, c.steps); got != c.want {
+			t.Errorf("%v, %v in %d steps: %v", c.x, c.y, c.steps, got)
+		}
+	}
+}
