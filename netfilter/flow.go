@@ -29,6 +29,10 @@ type Flow struct {
 	// turned says that the packets are told by those that they answer.
 	turned bool
 
+	// ins are the interfaces that the packets may come in on, on the whole way. What else is said of them is not worth a look at all
+	// of the packets.
+	ins packet.Set
+
 	// translated is remembered by Symbolic.translatable.
 	translated packet.Set
 	// routed are the parts that came to the routing decision.
@@ -70,7 +74,7 @@ type Part struct {
 
 func (s *Symbolic) newFlow(start packet.Set) *Flow {
 	return &Flow{
-		Start: start, sym: s, forwardSeen: map[forwardKey]bool{},
+		Start: start, sym: s, ins: start.Keep(packet.FieldIn), forwardSeen: map[forwardKey]bool{},
 		policies:     map[*ruleset.Chain]packet.Set{},
 		forwardReach: map[*ruleset.Rule]packet.Set{}, forwardHit: map[*ruleset.Rule]packet.Set{},
 	}
@@ -219,7 +223,7 @@ func (f *Flow) afterRouting(p Part) {
 	local := sp.Value(packet.FieldDstType, uint64(packet.AddrLocal)).
 		Union(sp.Value(packet.FieldDstType, uint64(packet.AddrBroadcast))).
 		Union(sp.Value(packet.FieldDstType, uint64(packet.AddrMulticast)))
-	martian := s.unroutable()
+	martian := s.unroutable().Simplify(f.ins)
 	f.lose(local.Intersect(martian), p.Set)
 	in := p
 	in.Set = s.confirmed(p.Set.Intersect(local).Minus(martian), p.DNAT)
@@ -238,7 +242,7 @@ func (f *Flow) afterRouting(p Part) {
 	bridged, rest := sp.None(), out.Set
 	if s.Net.Env.BridgeNF {
 		// Within a bridge nothing is routed, and the TTL stays.
-		within := s.withinBridges()
+		within := s.withinBridges().Simplify(f.ins)
 		bridged, rest = out.Set.Intersect(within), out.Set.Minus(within)
 		if p.DNAT {
 			// What DNAT has moved there is routed after all.
@@ -261,7 +265,7 @@ func (f *Flow) afterRouting(p Part) {
 	inside := out
 	inside.Set = sp.None()
 	if s.Net.Env.BridgeNF {
-		within := out.Set.Intersect(s.withinBridges())
+		within := out.Set.Intersect(s.withinBridges().Simplify(f.ins))
 		out.Set = out.Set.Minus(within)
 		inside.Set = within.Assign(packet.FieldIn, 0)
 	}

@@ -119,6 +119,29 @@ var (
 
 func (p perspective) raw() perspective { p.before = true; return p }
 
+// forRule is the perspective as far as the rule depends on it: all conditions but conntrack's are the same from each.
+func (p perspective) forRule(r *ruleset.Rule) perspective {
+	if p.turned || p == plain {
+		return p
+	}
+	for _, m := range r.Matches {
+		switch m := m.(type) {
+		case *ruleset.Comment, *ruleset.Always, *ruleset.Addr, *ruleset.Iface, *ruleset.Proto, *ruleset.Ports, *ruleset.TCPFlags, *ruleset.ICMP:
+		case *ruleset.CTState:
+			if p.before {
+				return p
+			}
+		case *ruleset.Mark:
+			if p.before && m.Conn {
+				return p
+			}
+		default:
+			return p
+		}
+	}
+	return plain
+}
+
 type chainKey struct {
 	chain *ruleset.Chain
 	view  perspective
@@ -135,6 +158,7 @@ func (s *Symbolic) Matching(r *ruleset.Rule) packet.Set { return s.matching(r, f
 
 // matching is the set of packets for which all matches of the rule hold.
 func (s *Symbolic) matching(r *ruleset.Rule, view perspective) packet.Set {
+	view = view.forRule(r)
 	key := matchKey{r, view}
 	if set, ok := s.matches[key]; ok {
 		return set

@@ -106,7 +106,7 @@ func (x *translator) rewritten(p Part, e end, r ruleset.NATRange) []Part {
 	newAddr := r.From.IsValid()
 	// What already has the new address keeps it, and is not marked as translated for it.
 	same := sp.None()
-	if newAddr && r.From == r.To && x.there[e.index()].HasAddr(e.addr, r.From) {
+	if newAddr && r.From == r.To && p.Set.OverlapsAt(x.there[e.index()], e.addr, r.From) {
 		// Few addresses of the host's networks are where a packet may go already, which spares most rules the other case.
 		same = sp.Addr(e.addr, r.From).Intersect(x.there[e.index()])
 	}

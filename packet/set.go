@@ -108,29 +108,28 @@ func (a Set) MayOverlap(b Set, steps int) bool {
 	return s != nil && s.mayOverlap(x, y, &steps)
 }
 
-// HasAddr says whether some packet of the set has that address. It makes no nodes; made for sets that depend on little else.
-func (a Set) HasAddr(f Field, addr netip.Addr) bool {
-	s := a.s
+// OverlapsAt says whether some packet with that address is in both sets. It makes no nodes; made for sets that depend on little else.
+func (a Set) OverlapsAt(b Set, f Field, addr netip.Addr) bool {
+	s, x, y := pair(a, b)
 	if s == nil || !s.fits(addr) {
 		return false
 	}
 	bits := addrBits(addr)
-	var has func(x ref) bool
-	has = func(x ref) bool {
-		if x <= falseRef {
-			return x == trueRef
+	var at func(x, y ref) bool
+	at = func(x, y ref) bool {
+		if r, ok := trivial(x, y); ok && (r <= falseRef) {
+			return r == trueRef
 		}
-		level := s.level(x)
-		lo, hi := s.at(x, level)
+		xl, xh, yl, yh, level := s.split(x, y)
 		if int(level) >= len(s.places) || s.places[level].field != f {
-			return has(lo) || has(hi)
+			return at(xl, yl) || at(xh, yh)
 		}
 		if bits.bit(int(s.places[level].bit)) {
-			return has(hi)
+			return at(xh, yh)
 		}
-		return has(lo)
+		return at(xl, yl)
 	}
-	return has(a.r)
+	return at(x, y)
 }
 
 // Within says whether every packet of a is also in b. It makes no nodes and stops at the first that is not. It is

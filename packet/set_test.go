@@ -227,19 +227,23 @@ func TestSpacesDoNotMix(t *testing.T) {
 	spaces[0].All().Union(spaces[1].All())
 }
 
-func TestHasAddr(t *testing.T) {
+func TestOverlapsAt(t *testing.T) {
 	s := NewSpace(Config{})
 	in := s.Prefix(FieldDst, netip.MustParsePrefix("10.1.0.0/16")).Minus(s.Addr(FieldDst, netip.MustParseAddr("10.1.2.3"))).
 		Union(s.Addr(FieldDst, netip.MustParseAddr("10.1.2.3")).Intersect(s.Value(FieldProto, 6)))
 	for addr, want := range map[string]bool{"10.1.0.0": true, "10.1.255.255": true, "10.1.2.3": true, "10.2.0.0": false, "10.0.255.255": false, "::1": false} {
-		if got := in.HasAddr(FieldDst, netip.MustParseAddr(addr)); got != want {
+		if got := in.OverlapsAt(s.All(), FieldDst, netip.MustParseAddr(addr)); got != want {
 			t.Errorf("%s: %v", addr, got)
 		}
-		if got := in.Complement().HasAddr(FieldDst, netip.MustParseAddr(addr)); addr != "::1" && got != (!want || addr == "10.1.2.3") {
+		if got := s.All().OverlapsAt(in.Complement(), FieldDst, netip.MustParseAddr(addr)); addr != "::1" && got != (!want || addr == "10.1.2.3") {
 			t.Errorf("not %s: %v", addr, got)
 		}
 	}
-	if s.None().HasAddr(FieldDst, netip.MustParseAddr("10.1.0.1")) || (Set{}).HasAddr(FieldDst, netip.MustParseAddr("10.1.0.1")) {
+	udp := s.Value(FieldProto, 17)
+	if in.OverlapsAt(udp, FieldDst, netip.MustParseAddr("10.1.2.3")) || !in.OverlapsAt(udp, FieldDst, netip.MustParseAddr("10.1.2.4")) {
+		t.Error("10.1.2.3 is there for TCP alone")
+	}
+	if s.None().OverlapsAt(s.All(), FieldDst, netip.MustParseAddr("10.1.0.1")) || (Set{}).OverlapsAt(in, FieldDst, netip.MustParseAddr("10.1.0.1")) {
 		t.Error("an empty set has an address")
 	}
 }
