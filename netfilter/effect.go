@@ -123,7 +123,7 @@ func (s *Symbolic) runEffect(p *passage, run []entry, from, limit, once int, las
 		return e, true
 	}
 	if len(run) <= once && !slices.ContainsFunc(run, func(x entry) bool { return fateBy(x.rule) == mixed }) {
-		if e, ok := s.atOnce(run, from, p.sums[run[0].rule.Chain].domain, last); ok {
+		if e, ok := s.atOnce(run, from, last); ok {
 			return e, limit == 0 || sp.Nodes() <= limit
 		}
 		// What overlaps as much as that does so in its halves, too.
@@ -197,7 +197,7 @@ func divideAt(run []entry) int {
 
 // atOnce is the effect of a run without calls whose rules hardly overlap; ok is false where they do, or where a NAT rule does, which has to be told
 // what those before it leave.
-func (s *Symbolic) atOnce(run []entry, from int, domain packet.Set, last bool) (e effect, ok bool) {
+func (s *Symbolic) atOnce(run []entry, from int, last bool) (e effect, ok bool) {
 	sets, fates := make([]packet.Set, len(run)), make([]uint8, len(run))
 	nat := false
 	for i, x := range run {
@@ -213,9 +213,6 @@ func (s *Symbolic) atOnce(run []entry, from int, domain packet.Set, last bool) (
 	e.steps = &progress{from: from, to: from + len(run), parts: first[:], run: run}
 	if last {
 		e.returned = rest(e.returned, e.steps.taken(), true)
-	}
-	if run[0].raw && !run[0].rule.Chain.Builtin {
-		e.accept, e.returned = e.accept.Simplify(domain), e.returned.Simplify(domain)
 	}
 	for i, x := range run {
 		if fate(fates[i]) == translated {

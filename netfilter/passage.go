@@ -113,7 +113,7 @@ func (s *Symbolic) pass(root *ruleset.Chain, view perspective, set packet.Set, h
 		if sum.domain.IsEmpty() {
 			continue
 		}
-		// In a long chain most rules have nothing to do with each other, and what they decide together is simplified at one go.
+		// In a long chain most rules have nothing to do with each other, and to simplify what they decide costs more than it saves.
 		long := len(c.Rules) >= longChain
 		for _, r := range s.Net.candidates(c, hint) {
 			m := s.matching(r, view)
@@ -207,7 +207,7 @@ func (s *Symbolic) summarise(p *passage, c *ruleset.Chain, sum *summary, limit i
 	}
 	sum.made, sum.steps, sum.accept, sum.returned, sum.mapped = true, done.steps, done.accept, done.returned, done.mapped
 	switch {
-	case !c.Builtin:
+	case !c.Builtin && len(c.Rules) < longChain:
 		sum.returned = sum.returned.Simplify(sum.domain)
 	case c.Policy != ruleset.PolicyDrop:
 		sum.accept = sum.accept.Union(sum.returned)
