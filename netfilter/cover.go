@@ -1,6 +1,7 @@
 package netfilter
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/dfwlint/dfwlint/packet"
@@ -72,15 +73,7 @@ func (o *Order) Covers(r *ruleset.Rule) (covers []Cover, complete bool) {
 		}
 		found = append(found, o.keeping(p, r, r, map[*ruleset.Chain]bool{}, &rest)...)
 	}
-	slices.SortStableFunc(found, func(a, b Cover) int {
-		switch x, y := a.Set.Size(), b.Set.Size(); {
-		case x > y:
-			return -1
-		case x < y:
-			return 1
-		}
-		return opposes(b.Rule, r) - opposes(a.Rule, r)
-	})
+	largestFirst(found, r)
 	for _, c := range found {
 		if rest.IsEmpty() || len(covers) == maxCovers {
 			break
@@ -91,6 +84,19 @@ func (o *Order) Covers(r *ruleset.Rule) (covers []Cover, complete bool) {
 		}
 	}
 	return covers, rest.IsEmpty()
+}
+
+// largestFirst sorts covers by how many packets they keep from a rule, and those of the opposite verdict before their equals.
+func largestFirst(covers []Cover, r *ruleset.Rule) {
+	sizes := make(map[packet.Set]float64, len(covers))
+	for _, c := range covers {
+		if _, ok := sizes[c.Set]; !ok {
+			sizes[c.Set] = c.Set.Size()
+		}
+	}
+	slices.SortStableFunc(covers, func(a, b Cover) int {
+		return cmp.Or(cmp.Compare(sizes[b.Set], sizes[a.Set]), opposes(b.Rule, r)-opposes(a.Rule, r))
+	})
 }
 
 // inChain finds what the rules before r in its chain take of all that it would match, whatever comes to the chain.

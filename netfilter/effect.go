@@ -30,17 +30,20 @@ type progress struct {
 
 // taken are the packets that do not come to what follows.
 func (t *progress) taken() packet.Set {
-	if t.gone == nil {
-		var gone packet.Set
-		if len(t.parts) > 0 {
-			gone = t.parts[0].Space().Union(t.parts)
-			t.parts = nil
-		} else {
-			gone = t.head.taken().Union(t.tail.taken())
-		}
-		t.gone = &gone
+	if t.gone != nil {
+		return *t.gone
 	}
-	return *t.gone
+	var gone packet.Set
+	if len(t.parts) > 0 {
+		gone = t.parts[0].Space().Union(t.parts)
+	} else {
+		gone = t.head.taken().Union(t.tail.taken())
+	}
+	if !gone.Space().Exhausted() {
+		// What was made when there was no more room is nothing to remember.
+		t.gone, t.parts = &gone, nil
+	}
+	return gone
 }
 
 // left gives the packets of a set that the entries before the i-th leave.

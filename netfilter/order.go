@@ -16,6 +16,10 @@ type Order struct {
 	// mutating holds what is hit under each built-in chain that writes fields.
 	mutating map[*ruleset.Chain]map[*ruleset.Rule]bool
 	boxes    map[ruleUnder][]*box
+	// asked is how often it was asked exactly for a rule under a built-in chain, and wholes the passages of all packets that could enter one,
+	// made where it is asked often; nil where they cost too much.
+	asked  map[*ruleset.Chain]int
+	wholes map[*ruleset.Chain]*passage
 	// spent is how many nodes exact answers and covers have cost.
 	spent int
 	live  map[*ruleset.Rule]bool
@@ -39,7 +43,8 @@ func (s *Symbolic) Order() *Order {
 	if s.order != nil {
 		return s.order
 	}
-	o := &Order{sym: s, rng: rand.New(rand.NewSource(1)), mutating: map[*ruleset.Chain]map[*ruleset.Rule]bool{}, boxes: map[ruleUnder][]*box{}, live: map[*ruleset.Rule]bool{}, dead: map[*ruleset.Rule]bool{}, roots: map[*ruleset.Chain][]*ruleset.Chain{}}
+	o := &Order{sym: s, rng: rand.New(rand.NewSource(1)), mutating: map[*ruleset.Chain]map[*ruleset.Rule]bool{}, boxes: map[ruleUnder][]*box{}, live: map[*ruleset.Rule]bool{}, dead: map[*ruleset.Rule]bool{}, roots: map[*ruleset.Chain][]*ruleset.Chain{},
+		asked: map[*ruleset.Chain]int{}, wholes: map[*ruleset.Chain]*passage{}}
 	s.order = o
 	for _, rs := range s.Net.Sets {
 		for _, t := range rs.Tables {
@@ -137,6 +142,9 @@ func (o *Order) deadUnder(r *ruleset.Rule, root *ruleset.Chain) bool {
 	if dead, alive := o.left(r, root); dead || alive {
 		return dead
 	}
+	if p := o.whole(root); p != nil {
+		return o.deadIn(p, r)
+	}
 	// What rules match is kept, and all else that the answer takes is not.
 	s.asked(root, viewOf(root.Table.Name))
 	scope := s.Space.Scope()
@@ -151,6 +159,51 @@ func (o *Order) deadUnder(r *ruleset.Rule, root *ruleset.Chain) bool {
 		return true
 	}
 	return sum.hits(r.Index, s.Space.None()).IsEmpty() && !s.Undecided()
+}
+
+// manyAsked is after how many exact answers under a built-in chain all packets that could enter it are sent through.
+const manyAsked = 8
+
+// whole is the passage of all packets that could enter a built-in chain, once several rules of it were asked for; nil where it costs too
+// much, and before.
+func (o *Order) whole(root *ruleset.Chain) *passage {
+	if p, ok := o.wholes[root]; ok {
+		return p
+	}
+	if o.asked[root]++; o.asked[root] <= manyAsked {
+		return nil
+	}
+	s := o.sym
+	s.asked(root, viewOf(root.Table.Name))
+	var p *passage
+	before, allowance := s.Space.Nodes(), o.allowance()
+	enough := s.Space.Try(allowance, func() {
+		if p = s.pass(root, viewOf(root.Table.Name), s.universe(root.Table.Name, root.Name), nil, allowance); !p.stopped {
+			p.propagate()
+		}
+	})
+	if !enough || p.stopped {
+		p = nil
+	}
+	o.spent += s.Space.Nodes() - before
+	o.wholes[root] = p
+	return p
+}
+
+// deadIn says whether no packet of a passage meets and matches the rule.
+func (o *Order) deadIn(p *passage, r *ruleset.Rule) bool {
+	s := o.sym
+	sum := p.sums[r.Chain]
+	if sum == nil || sum.entered.IsEmpty() {
+		return true
+	}
+	dead, before := false, s.Space.Nodes()
+	enough := s.Space.Try(o.allowance(), func() { dead = sum.hits(r.Index, s.Space.None()).IsEmpty() })
+	o.spent += s.Space.Nodes() - before
+	if !enough {
+		o.Undecided = append(o.Undecided, r)
+	}
+	return dead && enough && !s.Undecided()
 }
 
 // allowance is how many nodes the next exact answer may cost.

@@ -4,6 +4,7 @@ import (
 	"math"
 	"math/big"
 	"net/netip"
+	"slices"
 )
 
 // maxListed is how many ranges, values or prefixes a projection lists at most.
@@ -131,10 +132,14 @@ func (s *Space) prefixes(list []u128Range, limit int) []netip.Prefix {
 // left out.
 func (a Set) density() float64 {
 	s := a.s
-	r := a.r
+	r, asked, open := a.r, a.Support(), 1.0
 	for f := range s.fields {
-		if fi := &s.fields[f]; fi.values != 0 {
+		switch fi := &s.fields[f]; {
+		case fi.values == 0:
+		case slices.Contains(asked, Field(f)):
 			r = s.and(r, s.codes(fi, u128{}, u64(fi.values-1), trueRef))
+		default:
+			open *= math.Ldexp(float64(fi.values), -fi.width)
 		}
 	}
 	if s.dead {
@@ -151,7 +156,7 @@ func (a Set) density() float64 {
 		memo[x] = d
 		return d
 	}
-	return share(r)
+	return share(r) * open
 }
 
 // Count is the number of packets in the set, counting every combination of the fields' values, rounded to 53 bits. A set
