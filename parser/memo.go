@@ -8,6 +8,8 @@ const maxShapes = 4096
 type memo struct {
 	options *optionTable
 	entries map[string]*entry
+	// shapes are those of other files; nil without them.
+	shapes *Shapes
 	// tableOption: the lines may name their table with -t.
 	tableOption bool
 	// direct makes it parse every line anew, for comparison in tests.
@@ -20,7 +22,12 @@ func (m *memo) entry(key []byte) (*entry, *scanner, *tokenError) {
 	if e, ok := m.entries[string(key)]; ok {
 		return e, nil, nil
 	}
-	s := &scanner{table: m.options, key: string(key), tableOption: m.tableOption}
+	if e := m.shapes.get(key, m.tableOption); e != nil && !m.direct {
+		m.keep(string(key), e)
+		return e, nil, nil
+	}
+	name := string(key)
+	s := &scanner{table: m.options, key: name, tableOption: m.tableOption}
 	s.line()
 	node, err := parseTokens(s.tokens)
 	if err != nil {
@@ -30,10 +37,17 @@ func (m *memo) entry(key []byte) (*entry, *scanner, *tokenError) {
 	if err != nil {
 		return nil, s, err
 	}
-	if !m.direct && len(m.entries) < maxShapes {
-		m.entries[string(key)] = e
+	if !m.direct {
+		m.keep(name, e)
+		m.shapes.add(name, m.tableOption, e)
 	}
 	return e, nil, nil
+}
+
+func (m *memo) keep(key string, e *entry) {
+	if len(m.entries) < maxShapes {
+		m.entries[key] = e
+	}
 }
 
 // line reads the key of any kind of line.

@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"strings"
+	"sync"
 	"testing"
 )
 
@@ -37,6 +38,34 @@ func TestMemoCorpus(t *testing.T) {
 			sameFile(t, name, Parse(name, src), Parse(name, src, withoutMemo()))
 		}
 	})
+}
+
+// TestShapesCorpus checks over real files that what other files had changes nothing, however many are parsed at the same time.
+func TestShapesCorpus(t *testing.T) {
+	var names []string
+	var texts [][]byte
+	walkFiles(t, corpus(t, "iptables"), ".rules", func(name string, src []byte) {
+		if len(names) < 400 {
+			names, texts = append(names, name), append(texts, src)
+		}
+	})
+	var shapes Shapes
+	files := make([]*File, len(names))
+	var wait sync.WaitGroup
+	for part := range 4 {
+		wait.Go(func() {
+			for i := part; i < len(names); i += 4 {
+				files[i] = Parse(names[i], texts[i], Remember(&shapes))
+			}
+		})
+	}
+	wait.Wait()
+	if len(shapes.entries[0]) < 100 {
+		t.Errorf("only %d shapes were remembered", len(shapes.entries[0]))
+	}
+	for i, f := range files {
+		sameFile(t, names[i], f, Parse(names[i], texts[i]))
+	}
 }
 
 // TestWorkers checks that the number of workers changes nothing.

@@ -19,6 +19,7 @@ type settings struct {
 	allowEmpty bool
 	direct     bool
 	family     Family
+	shapes     *Shapes
 }
 
 // MaxWorkers limits the goroutines that parse a big file; the default is GOMAXPROCS. The result
@@ -58,7 +59,7 @@ func ParseString(name, src string, opts ...Option) *File {
 	if kind == sniffedOther {
 		return f
 	}
-	p := &plan{file: f, implied: kind == sniffedListing, direct: set.direct}
+	p := &plan{file: f, implied: kind == sniffedListing, direct: set.direct, shapes: set.shapes}
 	p.lay()
 	f.Chains = make([]ChainDecl, p.chains)
 	f.Rules = make([]Rule, p.rules)

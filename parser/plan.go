@@ -19,6 +19,7 @@ type plan struct {
 	// named: lines of such an input name tables themselves, with -t.
 	named  bool
 	direct bool
+	shapes *Shapes
 
 	errors []*Error
 	notes  []Note

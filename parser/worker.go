@@ -28,13 +28,17 @@ type worker struct {
 }
 
 func newWorker(f *File, p *plan, bytes int) *worker {
-	return &worker{
+	w := &worker{
 		file: f,
 		plan: p,
-		memo: memo{options: table(), entries: map[string]*entry{}, tableOption: p != nil && p.implied, direct: p != nil && p.direct},
+		memo: memo{options: table(), entries: map[string]*entry{}},
 		left: bytes,
 		seen: map[string]bool{},
 	}
+	if p != nil {
+		w.memo.tableOption, w.memo.direct, w.memo.shapes = p.implied, p.direct, p.shapes
+	}
+	return w
 }
 
 // lines parses the lines from first up to and not including last.

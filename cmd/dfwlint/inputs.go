@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"github.com/dfwlint/dfwlint/hostfacts"
+	"github.com/dfwlint/dfwlint/parser"
 	"github.com/dfwlint/dfwlint/report"
 	"github.com/dfwlint/dfwlint/ruleset"
 	"github.com/spf13/cobra"
@@ -66,6 +67,7 @@ func readInputs(c console, f *lintFlags, args []string) ([]*input, error) {
 		return nil, err
 	}
 	out := make([]*input, len(sources))
+	var shapes parser.Shapes
 	parallel(len(sources), func(i int) {
 		s := sources[i]
 		name, uri := s.name, ""
@@ -83,8 +85,8 @@ func readInputs(c console, f *lintFlags, args []string) ([]*input, error) {
 		if err != nil {
 			out[i] = unreadable(name, uri, err)
 		} else {
-			out[i] = buildOnto(onto, name, uri, src, f.allowEmpty)
-			out[i].again = func() []*ruleset.Ruleset { return buildOnto(onto, name, uri, src, f.allowEmpty).rulesets }
+			out[i] = buildOnto(onto, name, uri, src, f.allowEmpty, &shapes)
+			out[i].again = func() []*ruleset.Ruleset { return buildOnto(onto, name, uri, src, f.allowEmpty, &shapes).rulesets }
 		}
 		out[i].owner, out[i].facts = s.owner, s.facts
 	})

@@ -62,12 +62,12 @@ func (b *base) read(name, src string, opts ...parser.Option) *script.Result {
 
 // build reads a text of whatever kind and carries out its commands.
 func build(name, uri string, src []byte, allowEmpty bool) *input {
-	return buildOnto(nil, name, uri, src, allowEmpty)
+	return buildOnto(nil, name, uri, src, allowEmpty, nil)
 }
 
-// buildOnto is build on top of the rules of a base, which may be nil.
-func buildOnto(onto *base, name, uri string, src []byte, allowEmpty bool) *input {
-	var opts []parser.Option
+// buildOnto is build on top of the rules of a base, which may be nil, with the shapes of other inputs' lines, which may be nil, too.
+func buildOnto(onto *base, name, uri string, src []byte, allowEmpty bool, shapes *parser.Shapes) *input {
+	opts := []parser.Option{parser.Remember(shapes)}
 	if allowEmpty {
 		opts = append(opts, parser.AllowEmpty())
 	}
