@@ -219,7 +219,7 @@ func (b *bdd) at(x ref, level int32) (lo, hi ref) {
 // visit calls each once for every node below the functions, both polarities being one node.
 func (b *bdd) visit(each func(k int32, n node), roots ...ref) {
 	if len(b.mark) < len(b.nodes) {
-		b.mark = make([]uint32, len(b.nodes)+len(b.nodes)/4)
+		b.mark = make([]uint32, cap(b.nodes))
 		b.epoch = 0
 	}
 	b.epoch++
