@@ -90,18 +90,23 @@ func (a *aim) published(v *view, pubs []*exposure.Publication) {
 }
 
 // container aims at a container: at its address, and at docker-proxy for the ports that it publishes. It is called at its published
-// ports where there are any, otherwise at its own address.
+// ports where there are any, otherwise at its own address, and there also for those that are asked for and not published.
 func (a *aim) container(v *view, t *Target) error {
 	addrs, _, err := v.container(t.Container, t.Pos)
 	if err != nil {
 		return err
 	}
-	a.published(v, v.publications(func(p *exposure.Publication) bool {
+	pubs := v.publications(func(p *exposure.Publication) bool {
 		return p.Container == t.Container && (len(t.Ports) == 0 || holds(t.Ports, p.Proto, p.Port))
-	}))
+	})
+	a.published(v, pubs)
 	own := v.prefixes(packet.FieldDst, singles(addrs)).Intersect(v.ports(t.Ports))
-	if a.called.IsEmpty() {
-		a.called = own
+	direct := own
+	for _, p := range pubs {
+		direct = direct.Minus(v.ports([]Ports{{p.Port, p.Port, p.Proto}}))
+	}
+	if a.called.IsEmpty() || len(t.Ports) > 0 {
+		a.called = a.called.Union(direct)
 	}
 	a.forwarded = a.forwarded.Union(own)
 	a.named = a.named || len(addrs) > 0
