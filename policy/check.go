@@ -165,6 +165,7 @@ func (v *view) check(a *Assertion, r *Result) (f finding, named bool, err error)
 	if err != nil {
 		return f, false, err
 	}
+	v.w.OtherIface = v.unheard(a.From, r)
 	if why := v.beside(a.To); why != "" {
 		return finding{status: Undecided, reason: why}, true, nil
 	}
