@@ -66,6 +66,9 @@ func (v *view) publications() []*publication {
 	if v.facts != nil && v.facts.Containers != nil {
 		for i := range v.facts.Containers {
 			c := &v.facts.Containers[i]
+			if stopped(c) {
+				continue
+			}
 			for _, b := range c.Ports {
 				proto, ok := number(b.Proto)
 				ip := b.HostIP
@@ -98,6 +101,11 @@ func (v *view) publications() []*publication {
 		}
 	}
 	return out
+}
+
+// stopped says that a container does not run: of such a one docker inspect tells the ports that it asks for, and no address.
+func stopped(c *hostfacts.Container) bool {
+	return !c.Running && !slices.ContainsFunc(c.Endpoints, func(e hostfacts.Endpoint) bool { return e.IPv4.IsValid() || e.IPv6.IsValid() })
 }
 
 // fits says whether a binding listens in the family.
