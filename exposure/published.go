@@ -53,7 +53,7 @@ func (v *view) publications() []*publication {
 	}
 	for _, list := range [][]*docker.Published{v.docker.Published, v.docker.Routed} {
 		for _, d := range list {
-			if d.V6 != v.net.V6() || d.Swarm {
+			if d.V6 != v.net.V6() {
 				continue
 			}
 			p := &publication{proto: d.Proto, hostIP: d.HostIP, hostPort: d.HostPort.Lo, addr: d.ContainerIP, port: d.ContainerPort, rule: d}
@@ -175,7 +175,7 @@ func (v *view) networkOf(bridge string) string {
 
 // proxy says whether docker-proxy serves a published port on the host, and whether that is known.
 func (v *view) proxy(p *publication) (runs, known bool) {
-	if p.hostPort == 0 {
+	if p.hostPort == 0 || p.rule != nil && p.rule.Swarm {
 		return false, true
 	}
 	if f := v.facts; f != nil {

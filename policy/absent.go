@@ -4,6 +4,9 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+
+	"github.com/dfwlint/dfwlint/exposure"
+	"github.com/dfwlint/dfwlint/packet"
 )
 
 // absent says of a statement what of its target the host does not have; named says that it has some of it. All ports of a list are to be
@@ -42,18 +45,18 @@ func (c *checker) absent(r *Result, named bool) {
 	}
 }
 
-// unpublished are the ports of a list that nothing publishes, over a family or over any.
+// unpublished are the ports of a list that nothing publishes or forwards, over a family or over any.
 func (c *checker) unpublished(list []Ports, family int) []Ports {
+	has := c.publications(family)
+	for _, v := range c.views {
+		if family == 0 || v.w.V6() == (family == 6) {
+			has = append(has, v.forwarded(list)...)
+		}
+	}
 	var out []Ports
 	for _, p := range list {
-		has := map[uint16]bool{}
-		for _, x := range c.publications(family) {
-			if x.Proto == p.Proto {
-				has[x.Lo] = true
-			}
-		}
 		for port := int(p.Lo); port <= int(p.Hi); port++ {
-			if has[uint16(port)] {
+			if holds(has, p.Proto, uint16(port)) {
 				continue
 			}
 			if n := len(out); n > 0 && out[n-1].Proto == p.Proto && int(out[n-1].Hi)+1 == port && port > int(p.Lo) {
@@ -64,6 +67,37 @@ func (c *checker) unpublished(list []Ports, family int) []Ports {
 		}
 	}
 	return out
+}
+
+// forwarded are those ports of a list that Docker does not publish, but that a rule of somebody's own forwards for calls from outside to the host.
+func (v *view) forwarded(list []Ports) []Ports {
+	sent := v.translated()
+	for _, p := range v.publications(func(x *exposure.Publication) bool { return holds(list, x.Proto, x.HostPort) }) {
+		sent = sent.Minus(v.ports([]Ports{{p.HostPort, p.HostPort, p.Proto}}))
+	}
+	var out []Ports
+	for _, p := range list {
+		for _, r := range sent.Intersect(v.ports([]Ports{p})).Ranges(packet.FieldDPort) {
+			out = append(out, Ports{uint16(r[0]), uint16(r[1]), p.Proto})
+		}
+	}
+	return out
+}
+
+// translated is the packets that call the host from outside and that NAT leads on to another machine.
+func (v *view) translated() packet.Set {
+	if v.ledOn.Space() != nil {
+		return v.ledOn
+	}
+	v.ledOn = v.w.Space().None()
+	for _, o := range v.outcomes(v.strangers) {
+		for _, e := range o.Ends {
+			if !e.Local && e.Part.DNAT {
+				v.ledOn = v.ledOn.Union(e.Sent.Assign(packet.FieldOut, 0).Intersect(v.w.ToHost()))
+			}
+		}
+	}
+	return v.ledOn
 }
 
 // publications are the host's published ports, over a family or over all, without those of which only Docker's defaults tell. A port of a
