@@ -14,10 +14,9 @@ func (s *Symbolic) answerable(p Part, local bool) packet.Set {
 		q := p
 		q.Set = tracked
 		if moved := s.movedInside(q, local); !moved.IsEmpty() {
-			// Their answers are right only where conntrack sees them.
-			q.Set, q.SNAT = moved, true
-			out = out.Union(s.answeredTracked(q, local))
-			q.Set, q.SNAT = tracked.Minus(moved), p.SNAT
+			// Their answers are routed, and met by raw's and mangle's rules, with an address of which no field tells.
+			out = out.Union(moved.Intersect(s.variable("answer through nat INPUT", "the answer to a packet whose source nat's INPUT rewrites gets back")))
+			q.Set = tracked.Minus(moved)
 		}
 		out = out.Union(s.answeredTracked(q, local))
 	}
@@ -54,14 +53,19 @@ func (s *Symbolic) firsts(set packet.Set) packet.Set {
 		Intersect(sp.Value(packet.FieldDir, uint64(packet.Original)))
 }
 
-// unmoved leaves out answers that nat rewrites: conntrack, which was told to leave the request alone, takes them for first packets, and
-// nobody waits for what becomes of them.
+// unmoved leaves it open whether answers that nat rewrites get back: conntrack, which was told to leave the request alone, takes them for
+// first packets, and nobody waits for what becomes of them, unless that is what they were.
 func (f *Flow) unmoved(hook Hook, p Part) Part {
-	set := f.sym.firsts(p.Set)
-	for _, rs := range f.sym.Net.Sets {
+	s := f.sym
+	set := s.firsts(p.Set)
+	for _, rs := range s.Net.Sets {
 		if c := rs.Chain("nat", hook.String()); c != nil && !set.IsEmpty() {
 			left, _, _ := f.through(c, p.view, set)
-			p.Set, set = p.Set.Minus(set.Minus(left)), left
+			if hit := set.Minus(left); !hit.IsEmpty() {
+				same := s.variable("same by nat "+hook.String(), "nat's "+hook.String()+" leaves the ends of an answer to an untracked packet as they are")
+				p.Set = p.Set.Minus(hit.Minus(same))
+			}
+			set = left
 		}
 	}
 	return p
@@ -218,7 +222,7 @@ func (s *Symbolic) answeredBy(set packet.Set) packet.Set {
 
 // undoable leaves out answers that the raw table took from conntrack, where it would have had to undo a translation.
 func (s *Symbolic) undoable(p Part) Part {
-	if v := p.view; p.SNAT || v.origDst == packet.FieldOrigDst || v.origDPort == packet.FieldOrigDPort || v.origSrc == packet.FieldOrigSrc || v.origSPort == packet.FieldOrigSPort {
+	if v := p.view; v.origDst == packet.FieldOrigDst || v.origDPort == packet.FieldOrigDPort || v.origSrc == packet.FieldOrigSrc || v.origSPort == packet.FieldOrigSPort {
 		p.Set = p.Set.Intersect(s.tracked)
 	}
 	return p
