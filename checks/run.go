@@ -160,7 +160,11 @@ func unmodelled(h *Host) []string {
 			for _, m := range r.Matches {
 				switch m := m.(type) {
 				case *ruleset.Opaque:
-					seen["-m "+m.Module] = true
+					if m.Module == "" { // an option of no module
+						seen[strings.TrimSpace(m.Key())] = true
+					} else {
+						seen["-m "+m.Module] = true
+					}
 				case *ruleset.Set:
 					if h.Facts == nil || h.Facts.Sets == nil || h.Facts.Sets[m.Name] == nil {
 						seen["-m set (the contents of "+m.Name+" are not known)"] = true

@@ -34,6 +34,9 @@ func yamlError(err error) (line int, text string) {
 	text, line = err.Error(), 1
 	if m := yamlLine.FindStringSubmatch(text); m != nil {
 		text = "not YAML: " + text[len(m[0]):]
+		if strings.Contains(text, "cannot start any token") {
+			text += "; if it is a tab: YAML is indented with blanks"
+		}
 		if n, err := strconv.Atoi(m[1]); err == nil {
 			line = n
 		}
@@ -180,9 +183,15 @@ func (d *decoder) checks(n *yaml.Node) {
 		d.fail(n, "checks should be a mapping of checks to on, off or a severity")
 		return
 	}
+	seen := map[string]bool{}
 	for _, groups := range []bool{true, false} {
 		for i := 0; i+1 < len(n.Content); i += 2 {
 			k, v := n.Content[i], n.Content[i+1]
+			if key := strings.ToUpper(k.Value); groups && seen[key] {
+				d.fail(k, "the key %q is given twice", k.Value)
+			} else {
+				seen[key] = true
+			}
 			if single, _ := checks.Find(k.Value); groups == (single != nil) {
 				continue
 			}

@@ -20,7 +20,8 @@ type topic struct {
 	port bool
 	// anyAddr is set for a port that is published at all addresses.
 	anyAddr bool
-	rank    int
+	// rank is lower for what more people can call: to a container's own address only neighbours have a way.
+	rank int
 	// others is set for all that is not told apart by name, of which addresses are to be told.
 	others bool
 	// container is set where the topic is a container that one side does not have.
@@ -63,7 +64,7 @@ func (c *comparison) topics(sender Sender) []topic {
 			if who != "" {
 				what += " (" + who + ")"
 			}
-			add(topic{what: what, set: set, port: true, anyAddr: !p.HostIP.IsValid(), rank: 2, container: c.names.presence(addr)})
+			add(topic{what: what, set: set, port: true, anyAddr: !p.HostIP.IsValid(), rank: 1, container: c.names.presence(addr)})
 		}
 	}
 	for _, g := range c.everybody() {
@@ -75,7 +76,7 @@ func (c *comparison) topics(sender Sender) []topic {
 		if sender != Outside {
 			what = "the container " + who
 		}
-		add(topic{what: what, set: sp.Addr(packet.FieldDst, g.addr).Minus(c.old.Sym.ToHost()), rank: 1, container: c.names.presence(g.addr)})
+		add(topic{what: what, set: sp.Addr(packet.FieldDst, g.addr).Minus(c.old.Sym.ToHost()), rank: 3, container: c.names.presence(g.addr)})
 	}
 	for i, w := range []*reach.World{c.old, c.new} {
 		for _, s := range w.Net.Env.Subnets {
@@ -96,16 +97,16 @@ func (c *comparison) topics(sender Sender) []topic {
 			if sender != Outside {
 				what = fmt.Sprintf("containers in %s on %s", p, iface)
 			}
-			add(topic{what: what, set: set, rank: 1})
+			add(topic{what: what, set: set, rank: 3})
 		}
 	}
-	add(topic{what: "the host's loopback addresses", set: c.old.Loopback(), rank: 3})
-	add(topic{what: "the host", set: c.old.Sym.ToHost(), rank: 3})
+	add(topic{what: "the host's loopback addresses", set: c.old.Loopback(), rank: 4})
+	add(topic{what: "the host", set: c.old.Sym.ToHost(), rank: 2})
 	word := "other machines, routed by the host"
 	if sender != Outside {
 		word = "the outside"
 	}
-	add(topic{what: word, set: rest, rank: 4, others: true})
+	add(topic{what: word, set: rest, rank: 5, others: true})
 	return out
 }
 

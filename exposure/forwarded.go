@@ -3,7 +3,6 @@ package exposure
 import (
 	"net/netip"
 
-	"github.com/dfwlint/dfwlint/docker"
 	"github.com/dfwlint/dfwlint/packet"
 	"github.com/dfwlint/dfwlint/ruleset"
 )
@@ -15,15 +14,7 @@ func (v *view) tellForwarded() {
 	}
 	known := map[*ruleset.Rule]bool{}
 	for _, d := range v.docker.Published {
-		if !d.Swarm {
-			known[d.DNAT] = true
-		}
-	}
-	swarm := map[*ruleset.Rule]*docker.Published{}
-	for _, d := range v.docker.Published {
-		if d.Swarm {
-			swarm[d.DNAT] = d
-		}
+		known[d.DNAT] = true
 	}
 	for _, rs := range v.net.Sets {
 		for r := range rs.AllRules() {

@@ -53,7 +53,7 @@ func (v *view) publications() []*publication {
 	}
 	for _, list := range [][]*docker.Published{v.docker.Published, v.docker.Routed} {
 		for _, d := range list {
-			if d.V6 != v.net.V6() || d.Swarm {
+			if d.V6 != v.net.V6() {
 				continue
 			}
 			p := &publication{proto: d.Proto, hostIP: d.HostIP, hostPort: d.HostPort.Lo, addr: d.ContainerIP, port: d.ContainerPort, rule: d}
@@ -66,6 +66,9 @@ func (v *view) publications() []*publication {
 	if v.facts != nil && v.facts.Containers != nil {
 		for i := range v.facts.Containers {
 			c := &v.facts.Containers[i]
+			if stopped(c) {
+				continue
+			}
 			for _, b := range c.Ports {
 				proto, ok := number(b.Proto)
 				ip := b.HostIP
@@ -98,6 +101,11 @@ func (v *view) publications() []*publication {
 		}
 	}
 	return out
+}
+
+// stopped says that a container does not run: of such a one docker inspect tells the ports that it asks for, and no address.
+func stopped(c *hostfacts.Container) bool {
+	return !c.Running && !slices.ContainsFunc(c.Endpoints, func(e hostfacts.Endpoint) bool { return e.IPv4.IsValid() || e.IPv6.IsValid() })
 }
 
 // fits says whether a binding listens in the family.
@@ -167,7 +175,7 @@ func (v *view) networkOf(bridge string) string {
 
 // proxy says whether docker-proxy serves a published port on the host, and whether that is known.
 func (v *view) proxy(p *publication) (runs, known bool) {
-	if p.hostPort == 0 {
+	if p.hostPort == 0 || p.rule != nil && p.rule.Swarm {
 		return false, true
 	}
 	if f := v.facts; f != nil {

@@ -295,12 +295,9 @@ func (s *Symbolic) hop(set packet.Set, f *Flow) packet.Set {
 
 // nat sends a part through a nat hook. Only the first packets of connections meet its rules.
 func (f *Flow) nat(hook Hook, p Part) []Part {
-	s, sp := f.sym, f.sym.Space
-	first := sp.Value(packet.FieldState, uint64(packet.New)).Union(sp.Value(packet.FieldState, uint64(packet.Related))).
-		Intersect(sp.Value(packet.FieldDir, uint64(packet.Original)))
-	rest := p
-	rest.Set = p.Set.Minus(first)
-	set := p.Set.Intersect(first)
+	s := f.sym
+	rest, set := p, s.firsts(p.Set)
+	rest.Set = p.Set.Minus(set)
 	var parts []Part
 	for _, rs := range s.Net.Sets {
 		c := rs.Chain("nat", hook.String())

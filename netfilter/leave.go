@@ -1,14 +1,9 @@
 package netfilter
 
-import "github.com/dfwlint/dfwlint/packet"
-
 // Leave walks a part of what is forwarded through nat POSTROUTING alone, before which [Symbolic.Receive] ends. The flow's Hits tell
 // which rules would rewrite the sources of connections' first packets; what becomes of the sources is not computed.
 func (s *Symbolic) Leave(p Part) *Flow {
-	sp := s.Space
-	first := sp.Value(packet.FieldState, uint64(packet.New)).Union(sp.Value(packet.FieldState, uint64(packet.Related))).
-		Intersect(sp.Value(packet.FieldDir, uint64(packet.Original)))
-	set := p.Set.Intersect(first)
+	set := s.firsts(p.Set)
 	f := s.newFlow(set)
 	for _, rs := range s.Net.Sets {
 		if c := rs.Chain("nat", Postrouting.String()); c != nil {

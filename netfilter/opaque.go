@@ -21,6 +21,9 @@ func (n *Net) opaqueKey(r *ruleset.Rule, m ruleset.Match, index int) (key, what 
 			key = m.Module + " " + strings.Join(words, " ")
 		}
 		what = "-m " + key
+		if m.Module == "" { // an option of no module
+			what = strings.TrimSpace(key)
+		}
 		switch {
 		case m.Stateful || n.volatile[m]:
 			key += placeOf(r, index)

@@ -178,7 +178,7 @@ func (s *Symbolic) inwardBack(p Part) Part {
 	for _, t := range inputTables {
 		p = f.throughAll(Input, t, p)
 	}
-	return p
+	return f.unmoved(Input, p)
 }
 
 // loopedBack walks answers of the host to itself and gives those that get there, as they were when they set out. Conntrack undoes the source's

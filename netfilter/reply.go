@@ -13,6 +13,11 @@ func (s *Symbolic) answerable(p Part, local bool) packet.Set {
 	if !tracked.IsEmpty() {
 		q := p
 		q.Set = tracked
+		if moved := s.movedInside(q, local); !moved.IsEmpty() {
+			// Their answers are routed, and met by raw's and mangle's rules, with an address of which no field tells.
+			out = out.Union(moved.Intersect(s.variable("answer through nat INPUT", "the answer to a packet whose source nat's INPUT rewrites gets back")))
+			q.Set = tracked.Minus(moved)
+		}
 		out = out.Union(s.answeredTracked(q, local))
 	}
 	if rest := p.Set.Minus(s.tracked); !rest.IsEmpty() {
@@ -21,6 +26,49 @@ func (s *Symbolic) answerable(p Part, local bool) packet.Set {
 		out = out.Union(s.answeredUntracked(q, local))
 	}
 	return out
+}
+
+// movedInside is the packets to the host whose source nat's INPUT rewrites. What comes by lo has passed nat already.
+func (s *Symbolic) movedInside(p Part, local bool) packet.Set {
+	sp := s.Space
+	moved := sp.None()
+	if !local {
+		return moved
+	}
+	f := s.newFlow(p.Set)
+	set := s.firsts(p.Set).Minus(sp.Value(packet.FieldIn, uint64(s.ifaces.Class("lo"))))
+	for _, rs := range s.Net.Sets {
+		if c := rs.Chain("nat", Input.String()); c != nil && !set.IsEmpty() {
+			left, _, _ := f.through(c, p.view, set)
+			moved, set = moved.Union(set.Minus(left)), left
+		}
+	}
+	return moved
+}
+
+// firsts is those packets of a set that meet the rules of nat: the first ones of connections.
+func (s *Symbolic) firsts(set packet.Set) packet.Set {
+	sp := s.Space
+	return set.Intersect(sp.Value(packet.FieldState, uint64(packet.New)).Union(sp.Value(packet.FieldState, uint64(packet.Related)))).
+		Intersect(sp.Value(packet.FieldDir, uint64(packet.Original)))
+}
+
+// unmoved leaves it open whether answers that nat rewrites get back: conntrack, which was told to leave the request alone, takes them for
+// first packets, and nobody waits for what becomes of them, unless that is what they were.
+func (f *Flow) unmoved(hook Hook, p Part) Part {
+	s := f.sym
+	set := s.firsts(p.Set)
+	for _, rs := range s.Net.Sets {
+		if c := rs.Chain("nat", hook.String()); c != nil && !set.IsEmpty() {
+			left, _, _ := f.through(c, p.view, set)
+			if hit := set.Minus(left); !hit.IsEmpty() {
+				same := s.variable("same by nat "+hook.String(), "nat's "+hook.String()+" leaves the ends of an answer to an untracked packet as they are")
+				p.Set = p.Set.Minus(hit.Minus(same))
+			}
+			set = left
+		}
+	}
+	return p
 }
 
 // answeredTracked is answerable for connections that conntrack knows.
@@ -95,10 +143,11 @@ func (s *Symbolic) returned(p Part, local bool) packet.Set {
 		p.Set = s.answeredBy(p.Set)
 		f := s.newFlow(p.Set)
 		p = s.undoable(f.throughAll(Output, "raw", p))
-		for _, t := range []string{"mangle", "filter", "security"} {
+		p = f.unmoved(Output, f.throughAll(Output, "mangle", p))
+		for _, t := range []string{"filter", "security"} {
 			p = f.throughAll(Output, t, p)
 		}
-		p = f.throughAll(Postrouting, "mangle", p)
+		p = f.unmoved(Postrouting, f.throughAll(Postrouting, "mangle", p))
 		return s.began(began, p.Set)
 	}
 	f := s.newFlow(p.Set)
@@ -106,7 +155,7 @@ func (s *Symbolic) returned(p Part, local bool) packet.Set {
 	in.Set = p.Set.Assign(packet.FieldOut, 0)
 	entered := in.Set
 	in = s.undoable(f.throughAll(Prerouting, "raw", in))
-	in = f.throughAll(Prerouting, "mangle", in)
+	in = f.unmoved(Prerouting, f.throughAll(Prerouting, "mangle", in))
 	if in.Set != entered {
 		// What rules wrote goes with them.
 		written := []packet.Field{packet.FieldState, packet.FieldMark, packet.FieldCTMark, packet.FieldTTL, packet.FieldDSCP, packet.FieldECN}
@@ -158,7 +207,7 @@ func (s *Symbolic) forwardBack(p Part) Part {
 	for _, t := range forwardTables {
 		p = f.throughAll(Forward, t, p)
 	}
-	return f.throughAll(Postrouting, "mangle", p)
+	return f.unmoved(Postrouting, f.throughAll(Postrouting, "mangle", p))
 }
 
 // answeredBy gives answers the interface that they leave by: what the routes say, where those are known, and otherwise that on which

@@ -314,34 +314,6 @@ func (b *bdd) toggle(x ref, q *levelSet) ref {
 	return r ^ c
 }
 
-// A renaming sends variables to variables.
-type renaming struct {
-	op   int32
-	to   []int32 // by level; levels beyond stay
-	last int32   // the lowest variable that moves
-}
-
-// rename substitutes all variables at once. It is linear where their order stays.
-func (b *bdd) rename(x ref, m *renaming) ref {
-	c := x & 1
-	x ^= c
-	level := b.level(x)
-	if level > m.last {
-		return x ^ c
-	}
-	if r, ok := b.cached(x, m.op); ok {
-		return r ^ c
-	}
-	if b.tick() {
-		return falseRef
-	}
-	n := b.nodes[x>>1]
-	lo, hi := b.rename(n.lo, m), b.rename(n.hi, m)
-	r := b.ite(m.to[level], hi, lo)
-	b.store(x, m.op, r)
-	return r ^ c
-}
-
 // path finds an assignment in both functions: bits by level, -1 where either value will do. At each variable the value
 // that prefer names is taken if it can be. The functions must overlap.
 func (b *bdd) path(x, y ref, bits []int8, prefer func(level int32) bool) bool {

@@ -100,7 +100,11 @@ func TestBDDAgainstTruthTables(t *testing.T) {
 	flip := &levelSet{op: 2}
 	flip.add(0)
 	flip.add(3)
-	perm := &renaming{op: 3, to: []int32{5, 1, 4, 0, 2, 3}, last: 5}
+	perms := []*renaming{
+		{op: 3, to: []int32{5, 1, 4, 0, 2, 3}, end: []int32{0, 1, 2, 3, 4, 5}, last: 5},
+		{op: 4, to: []int32{3, 4, 5, 0, 1, 2}, end: []int32{2, 2, 2, 5, 5, 5}, last: 5},
+		{op: 5, to: []int32{4, 5, 2, 3, 0, 1}, end: []int32{1, 1, 3, 3, 5, 5}, last: 5},
+	}
 	for range 4000 {
 		x, y := random(), random()
 		fx, fy := fromTruth(b, x, 0), fromTruth(b, y, 0)
@@ -126,17 +130,22 @@ func TestBDDAgainstTruthTables(t *testing.T) {
 		q := x.cofactor(1, false) | x.cofactor(1, true)
 		q = q.cofactor(4, false) | q.cofactor(4, true)
 		check("exists", b.exists(fx, quantify), q)
-		var flipped, renamed truth
+		var flipped truth
 		for i := range 64 {
 			flipped |= x >> (i ^ 9) & 1 << i
-			j := 0
-			for k := range truthVars {
-				j |= i >> k & 1 << perm.to[k]
-			}
-			renamed |= x >> i & 1 << j
 		}
 		check("toggle", b.toggle(fx, flip), flipped)
-		check("rename", b.rename(fx, perm), renamed)
+		for _, perm := range perms {
+			var renamed truth
+			for i := range 64 {
+				j := 0
+				for k := range truthVars {
+					j |= i >> k & 1 << perm.to[k]
+				}
+				renamed |= x >> i & 1 << j
+			}
+			check("rename", b.rename(fx, perm), renamed)
+		}
 		if x&y != 0 {
 			bits := make([]int8, truthVars)
 			if !b.path(fx, fy, bits, func(int32) bool { return rng.Intn(2) == 0 }) {

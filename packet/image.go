@@ -253,7 +253,7 @@ func (a Set) Move(from, to Field) Set {
 
 // Rename moves several fields at once: each key's value goes to the field that it maps to, so that a map with both
 // directions swaps two fields. Fields that only lose their value become free. It is exact, but where the order of
-// variables changes it may be slow. Each field may be the target of one other only.
+// variables changes it may be slow: it costs a copy for each block of values that a field falls into. Each field may be the target of one other only.
 func (a Set) Rename(moves map[Field]Field) Set {
 	s := a.s
 	if s == nil || len(moves) == 0 {
@@ -284,9 +284,12 @@ func (a Set) Rename(moves map[Field]Field) Set {
 	name := "r" + string(key)
 	m, ok := s.ops[name].(*renaming)
 	if !ok {
-		m = &renaming{op: int32(len(s.ops) + 1), to: make([]int32, len(s.places))}
-		for l := range m.to {
-			m.to[l] = int32(l)
+		m = &renaming{op: int32(len(s.ops) + 1), to: make([]int32, len(s.places)), end: make([]int32, len(s.places))}
+		for l := len(s.places) - 1; l >= 0; l-- {
+			m.to[l], m.end[l] = int32(l), int32(l)
+			if l+1 < len(s.places) && s.places[l+1].field == s.places[l].field {
+				m.end[l] = m.end[l+1]
+			}
 		}
 		for from, to := range moves {
 			for i, l := range s.fields[from].levels {

@@ -2,6 +2,7 @@ package policy
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -80,8 +81,9 @@ type finding struct {
 	status  Status
 	reason  string
 	witness *reach.Witness
-	// empty says that there is nothing in the family that the statement could be about.
-	empty bool
+	// empty says that there is nothing in the family that the statement could be about, and guess that there is if docker-proxy
+	// does what is its default.
+	empty, guess bool
 }
 
 func (c *checker) check(a *Assertion) (*Result, error) {
@@ -139,40 +141,14 @@ func (c *checker) unite(r *Result, found []finding, named bool) {
 				if found[i].witness != nil && r.Status == Fail {
 					r.Witness = found[i].witness
 				}
+				if found[i].guess {
+					r.Status, r.Reason = Undecided, "no rule publishes it; it is reached if docker-proxy listens there, which nothing tells (ss.txt of --context)"
+					return
+				}
 			}
 		}
 	}
-	if !named && r.To != nil {
-		text := fmt.Sprintf("the host has no %s", r.To)
-		if r.To.Published != nil {
-			text = fmt.Sprintf("no rule publishes %s", portList(r.To.Published))
-			if known := c.published(); known != "" {
-				text += "; published are " + known
-			}
-		}
-		if r.Status == Fail {
-			r.Reason = text
-		} else {
-			r.Notes = append(r.Notes, text)
-		}
-	}
-}
-
-// published lists the host's published ports.
-func (c *checker) published() string {
-	var out []string
-	for _, v := range c.views {
-		for _, p := range v.w.Pubs {
-			if p.HostPort != 0 && !p.Guess {
-				out = append(out, Ports{p.HostPort, p.HostPort, p.Proto}.String())
-			}
-		}
-	}
-	out = compact(out)
-	if len(out) > 8 {
-		out = append(out[:8], "others")
-	}
-	return strings.Join(out, ", ")
+	c.absent(r, named)
 }
 
 // check checks a statement in one family.
@@ -189,6 +165,7 @@ func (v *view) check(a *Assertion, r *Result) (f finding, named bool, err error)
 	if err != nil {
 		return f, false, err
 	}
+	v.w.OtherIface = v.unheard(a.From, r)
 	if why := v.beside(a.To); why != "" {
 		return finding{status: Undecided, reason: why}, true, nil
 	}
@@ -276,15 +253,20 @@ func (v *view) unreachable(a *Assertion, r *Result, to *aim, from, except packet
 	if a.Expect == Somewhere {
 		good = Pass
 	}
-	// What anybody can send shows more than what only a neighbour on the link can.
-	if x := v.w.Find(reach.Always(set), got, v.w.Loopback().Complement()); x != nil {
+	// A call of what is published shows more than direct routing to what is behind it, and what anybody can send more than what only a
+	// neighbour on the link can.
+	first := []packet.Set{v.w.Loopback().Complement()}
+	if a.To != nil && a.To.Published != nil && !to.called.IsEmpty() {
+		first = append(first, to.called)
+	}
+	if x := v.w.Find(reach.Always(set), got, first...); x != nil {
 		return finding{status: good, reason: v.story(x), witness: x}
 	}
 	// Conditions that traffic and time make true and false by turns are no shelter.
-	if x := v.w.Find(v.passing(set), got); x != nil {
+	if x := v.w.Find(v.passing(set), got, first...); x != nil {
 		return finding{status: good, reason: v.story(x), witness: x}
 	}
-	if x := v.w.Find(set, got); x != nil {
+	if x := v.w.Find(set, got, first...); x != nil {
 		return finding{status: Undecided, witness: x, reason: v.story(x) + conditions(x)}
 	}
 	return finding{status: Undecided, reason: "sets of packets say that some get there, but the walk of none shows it"}
@@ -292,14 +274,14 @@ func (v *view) unreachable(a *Assertion, r *Result, to *aim, from, except packet
 
 // reachable checks that every packet of from that calls the aim is answered.
 func (v *view) reachable(a *Assertion, r *Result, to *aim, from, except packet.Set) finding {
-	all := from.Intersect(to.called).Minus(except).Intersect(v.clientPorts()).Minus(v.w.Unanswerable())
+	all := from.Intersect(to.called).Minus(except).Intersect(v.clientPorts()).Minus(v.w.Unanswerable()).Minus(v.linkLocal(a.From))
 	_, answered := v.reached(to, from)
 	rests := keysOf(answered.Intersect(all), true)
 	good := reach.Always(answered.ForgetOpaque(rests...))
 	missing := all.Minus(good)
 	r.Proof = append(r.Proof, v.proof(a, all, missing, "is not answered"))
 	if to.guess {
-		return finding{status: Pass, empty: true}
+		return finding{status: Pass, empty: true, guess: true}
 	}
 	if missing.IsEmpty() {
 		for _, key := range rests {
@@ -327,6 +309,17 @@ func (v *view) reachable(a *Assertion, r *Result, to *aim, from, except packet.S
 func (v *view) clientPorts() packet.Set {
 	sp := v.w.Space()
 	return sp.Range(packet.FieldSPort, 32768, 65535)
+}
+
+// linkLocal is the packets from link-local addresses of IPv6, which nobody sends to others who has another address (RFC 6724, section 5,
+// rule 2) and nothing forwards (RFC 4291, section 2.5.6). "reachable" asks for them only where its source names such addresses.
+func (v *view) linkLocal(s *Source) packet.Set {
+	local := netip.MustParsePrefix("fe80::/10")
+	asked := func(p netip.Prefix) bool { return local.Overlaps(p) && p.Bits() >= local.Bits() }
+	if !v.w.V6() || s != nil && slices.ContainsFunc(s.Addresses, asked) {
+		return v.w.Space().None()
+	}
+	return v.w.Space().Prefix(packet.FieldSrc, local)
 }
 
 // proof says for which packets a statement was checked, and which of them are of the other kind.

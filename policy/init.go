@@ -19,9 +19,7 @@ func Init(table *exposure.Table, worlds []*reach.World, from string) string {
 	d.b.WriteString("# What can be reached on this host now, as dfwlint assert --init found it in " + oneLine(from) + ".\n")
 	d.b.WriteString("# Edit it down to what is meant; dfwlint assert --help tells the language, --schema prints its JSON schema.\n")
 	d.b.WriteString("assert:\n")
-	for _, p := range d.ports(table) {
-		d.published(p)
-	}
+	d.publications(table)
 	d.rest(table)
 	return d.b.String()
 }
@@ -30,7 +28,7 @@ type drafter struct {
 	worlds []*reach.World
 	b      strings.Builder
 	// open are the published ports that somebody reaches.
-	open []string
+	open []Ports
 }
 
 // holds says whether a draft of statements passes on the host.
@@ -43,101 +41,11 @@ func (d *drafter) holds(text string) bool {
 	return err == nil && !slices.ContainsFunc(results, func(r *Result) bool { return r.Status != Pass })
 }
 
-// A draft is a published port with the ways in to it.
-type draft struct {
-	port string
-	who  string
-	ways []*exposure.Way
-	// loop says that it is published on loopback addresses only.
-	loop bool
-}
-
-// ports gathers the published ports of all families.
-func (d *drafter) ports(table *exposure.Table) []*draft {
-	var out []*draft
-	for _, e := range table.Entries {
-		if e.Kind != exposure.Published || e.HostPort == 0 {
-			continue
-		}
-		port := Ports{e.HostPort, e.HostPort, e.Proto}.String()
-		i := slices.IndexFunc(out, func(x *draft) bool { return x.port == port })
-		if i < 0 {
-			i = len(out)
-			out = append(out, &draft{port: port, loop: true})
-		}
-		out[i].loop = out[i].loop && e.HostIP.IsLoopback()
-		if out[i].who == "" {
-			out[i].who = e.Container
-		}
-		out[i].ways = append(out[i].ways, e.Ways...)
-	}
-	return out
-}
-
-// published writes what holds of a published port: open to all, to none, or to some.
-func (d *drafter) published(x *draft) {
-	what := x.port
-	if x.who != "" {
-		what += " (" + x.who + ")"
-	}
-	say := func(name, from, expect string) string {
-		text := "  - name: " + quoted(name) + "\n    to: {published: " + x.port + "}\n"
-		if from != "" {
-			text += "    from: " + from + "\n"
-		}
-		return text + "    expect: " + expect + "\n"
-	}
-	if s := say(what+" is open to everybody", "", "reachable"); !x.loop && d.holds(s) {
-		d.write(s)
-		d.open = append(d.open, x.port)
-		return
-	}
-	if s := say(what+" is closed to the outside", "", "unreachable"); d.holds(s) {
-		d.write(s)
-		return
-	}
-	d.open = append(d.open, x.port)
-	if x.loop {
-		d.b.WriteString("  # " + what + " is bound to a loopback address, but neighbours on the same link can reach it, or its container directly.\n")
-		return
-	}
-	some, ifaces := sourcesOf(x.ways)
-	if len(some) > 0 && len(some) <= maxSources {
-		list := flow(some)
-		a := say(what+" is open to these", "{outside: true, address: "+list+"}", "reachable")
-		b := say(what+" is closed to all others", "{outside: true, not: "+list+"}", "unreachable")
-		open, closed := d.holds(a), d.holds(b)
-		if open {
-			d.write(a)
-		}
-		if closed {
-			d.write(b)
-		}
-		if open || closed {
-			return
-		}
-	}
-	if len(ifaces) > 0 {
-		if s := say(what+" is open on "+strings.Join(ifaces, ", "), "{interface: "+flow(ifaces)+"}", "reachable"); d.holds(s) {
-			d.write(s)
-			return
-		}
-	}
-	if s := say(what+" is open to somebody", "", "somewhere"); d.holds(s) {
-		d.write(s)
-		return
-	}
-	d.b.WriteString("  # " + what + ": what holds of it rests on what the dumps do not tell.\n")
-}
-
-// maxSources is how many addresses a statement lists.
-const maxSources = 32
-
 // rest writes that nothing else is open, with what is.
 func (d *drafter) rest(table *exposure.Table) {
 	var except []string
 	if len(d.open) > 0 {
-		except = append(except, "{published: "+flow(d.open)+"}")
+		except = append(except, "{published: "+flow(portTexts(d.open))+"}")
 	}
 	for _, e := range table.Entries {
 		for _, w := range e.Ways {
@@ -168,11 +76,14 @@ func (d *drafter) rest(table *exposure.Table) {
 				// What one family has open the other may have closed.
 				every = map[bool]string{false: "0.0.0.0/0", true: "::/0"}[e.V6]
 			}
-			if from := sourceText(w.From, every); from != "" {
-				text += ", from: " + from
-			}
-			if text += "}"; !slices.Contains(except, text) {
-				except = append(except, text)
+			for _, from := range sourceTexts(w.From, every) {
+				one := text
+				if from != "" {
+					one += ", from: " + from
+				}
+				if one += "}"; !slices.Contains(except, one) {
+					except = append(except, one)
+				}
 			}
 		}
 	}
@@ -192,12 +103,13 @@ func (d *drafter) rest(table *exposure.Table) {
 	}
 	// SCTP, say, which the table does not list.
 	wide := slices.DeleteFunc(slices.Clone(except), func(s string) bool { return strings.HasPrefix(s, "{host: true") })
-	sctp := append(d.inside(), "{host: true, port: 1-65535/sctp}")
-	for _, more := range [][]string{sctp, append([]string{"{host: true}"}, sctp...)} {
-		list := append(slices.Clone(except), more...)
-		if len(more) > len(sctp) {
-			list = append(slices.Clone(wide), more...)
-		}
+	const sctp = "{host: true, port: 1-65535/sctp}"
+	inside := d.inside()
+	for _, list := range [][]string{
+		slices.Concat(except, []string{sctp}),
+		slices.Concat(except, inside, []string{sctp}),
+		slices.Concat(wide, []string{"{host: true}"}, inside, []string{sctp}),
+	} {
 		if s := statement(list); d.holds(s) {
 			d.write(s)
 			return
@@ -232,37 +144,32 @@ func (d *drafter) inside() []string {
 
 func (d *drafter) write(s string) { d.b.WriteString(s) }
 
-// sourcesOf lists the addresses from which all ways are open, or the interfaces where any address of theirs will do.
-func sourcesOf(ways []*exposure.Way) (addrs, ifaces []string) {
-	for _, w := range ways {
-		for _, s := range w.From {
-			if s.Anywhere {
-				for _, i := range s.Ifaces {
-					if i != "others" && !slices.Contains(ifaces, i) {
-						ifaces = append(ifaces, i)
-					}
-				}
-				continue
-			}
-			for _, p := range s.Prefixes {
-				if t := addressText(p); !slices.Contains(addrs, t) {
-					addrs = append(addrs, t)
-				}
-			}
-		}
-	}
-	return addrs, ifaces
-}
-
-// sourceText is a from for the sources of a way, empty for anywhere. every is the prefix of all addresses where the family must be told.
-func sourceText(list []exposure.Source, every string) string {
-	if len(list) != 1 {
-		if every == "" {
-			return ""
-		}
+// sourceTexts are the froms of a way's sources, a single empty one for anywhere.
+func sourceTexts(list []exposure.Source, every string) []string {
+	if len(list) == 0 {
 		list = []exposure.Source{{Anywhere: true}}
 	}
-	s := list[0]
+	var out []string
+	for _, s := range list {
+		if len(list) > 1 && onlyOthers(s) {
+			continue
+		}
+		text := sourceText(s, every)
+		if text == "" {
+			return []string{""}
+		}
+		out = append(out, text)
+	}
+	return out
+}
+
+// onlyOthers says whether a source is on interfaces alone that nothing names: statements are about those that have names.
+func onlyOthers(s exposure.Source) bool {
+	return len(s.Ifaces) > 0 && !slices.ContainsFunc(s.Ifaces, func(n string) bool { return n != "others" })
+}
+
+// sourceText is a from for a source, empty for anywhere. every is the prefix of all addresses where the family must be told.
+func sourceText(s exposure.Source, every string) string {
 	var keys []string
 	ifaces := slices.DeleteFunc(slices.Clone(s.Ifaces), func(n string) bool { return n == "others" })
 	if len(s.Ifaces) > 0 && len(ifaces) == len(s.Ifaces) {

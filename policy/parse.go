@@ -97,7 +97,11 @@ func syntaxPlace(err error) Pos {
 }
 
 func syntaxText(err error) string {
-	return yamlLine.ReplaceAllString(strings.TrimPrefix(err.Error(), "yaml: "), "")
+	text := yamlLine.ReplaceAllString(strings.TrimPrefix(err.Error(), "yaml: "), "")
+	if strings.Contains(text, "cannot start any token") {
+		text += "; if it is a tab: YAML is indented with blanks"
+	}
+	return text
 }
 
 // mapping gives a mapping's values by key. Keys that are not allowed, or stand twice, are errors.

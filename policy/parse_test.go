@@ -69,6 +69,7 @@ func mistakes() map[string][]string {
 		"asert: []\n":             {`p:1:1: the policy has no key "asert"; do you mean "assert"?`, `p:1:1: "assert" is missing`},
 		"assert: {}\n":            {`p:1:9: "assert" must be a list`},
 		"assert: [\n":             {"p:", "no YAML"},
+		"assert:\n\t- name: x\n":  {"p:2:", "if it is a tab"},
 		"assert:\n- name: x\n":    {`p:2:3: "expect" is missing; write expect: reachable`},
 		one("expect: unreachble"): {`p:2:11: "unreachble" is no expectation; do you mean "unreachable"?`},
 		one("expect: unreachable\nform: outside"):                                   {`p:3:3: a statement has no key "form"; do you mean "from"?`},

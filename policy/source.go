@@ -1,6 +1,7 @@
 package policy
 
 import (
+	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -20,6 +21,8 @@ type view struct {
 	strangers, insiders, unnamed packet.Set
 	// own is what the host itself sends.
 	own packet.Set
+	// ledOn is remembered of translated.
+	ledOn packet.Set
 	// wide says that sources are not narrowed to the interfaces that rules name.
 	wide bool
 }
@@ -134,6 +137,22 @@ func (v *view) known(name string, at Pos) error {
 		names = append(names, l.Name)
 	}
 	return v.mistake(at, fmt.Sprintf("the host has no interface %q", name), suggest(name, names))
+}
+
+// unheard is the first interface of a source that neither rules nor facts name, empty where there is none. That it leads outside is assumed.
+func (v *view) unheard(s *Source, r *Result) string {
+	if s == nil {
+		return ""
+	}
+	first := ""
+	ifaces := v.w.Space().Ifaces()
+	for _, name := range s.Interfaces {
+		if ifaces.Class(name) == ifaces.Other() {
+			note(&r.Assumptions, fmt.Sprintf("%s leads outside: no rule names it", name))
+			first = cmp.Or(first, name)
+		}
+	}
+	return first
 }
 
 // container finds a container's addresses in the family, and the bridges that it is on.

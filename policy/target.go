@@ -17,6 +17,8 @@ type aim struct {
 	// forwarded says which of the packets that were sent on have reached it, local which of those that the host took, by what they
 	// are at the end; sent says which have by what they were, wherever translation led them.
 	forwarded, local, sent packet.Set
+	// moved says which packets have reached it by what they were, where translation led them on to another machine.
+	moved packet.Set
 	// anything is set where all that is the host's or its containers' is meant.
 	anything bool
 	// named says that there is such a thing in the family; guess that only Docker's defaults say so.
@@ -28,7 +30,7 @@ type aim struct {
 // aim finds what a target is in the family; nil means anything.
 func (v *view) aim(t *Target) (*aim, error) {
 	sp := v.w.Space()
-	a := &aim{called: sp.None(), forwarded: sp.None(), local: sp.None(), sent: sp.None()}
+	a := &aim{called: sp.None(), forwarded: sp.None(), local: sp.None(), sent: sp.None(), moved: sp.None()}
 	if t == nil {
 		a.anything, a.named = true, true
 		return a, nil
@@ -42,8 +44,13 @@ func (v *view) aim(t *Target) (*aim, error) {
 			}
 			return holds(t.Published, p.Proto, port)
 		}))
+		// Whoever forwards the port: that it is published is what the policy says.
+		a.moved = v.ports(t.Published).Intersect(v.w.ToHost())
+		if own := v.forwarded(t.Published); len(own) > 0 {
+			a.called, a.named, a.guess = a.called.Union(v.ports(own).Intersect(v.w.ToHost())), true, false
+		}
 		if !a.named {
-			a.called = v.ports(t.Published).Intersect(v.w.ToHost())
+			a.called = a.moved
 		}
 	case t.Container != "":
 		if err := a.container(v, t); err != nil {
@@ -90,18 +97,23 @@ func (a *aim) published(v *view, pubs []*exposure.Publication) {
 }
 
 // container aims at a container: at its address, and at docker-proxy for the ports that it publishes. It is called at its published
-// ports where there are any, otherwise at its own address.
+// ports where there are any, otherwise at its own address, and there also for those that are asked for and not published.
 func (a *aim) container(v *view, t *Target) error {
 	addrs, _, err := v.container(t.Container, t.Pos)
 	if err != nil {
 		return err
 	}
-	a.published(v, v.publications(func(p *exposure.Publication) bool {
+	pubs := v.publications(func(p *exposure.Publication) bool {
 		return p.Container == t.Container && (len(t.Ports) == 0 || holds(t.Ports, p.Proto, p.Port))
-	}))
+	})
+	a.published(v, pubs)
 	own := v.prefixes(packet.FieldDst, singles(addrs)).Intersect(v.ports(t.Ports))
-	if a.called.IsEmpty() {
-		a.called = own
+	direct := own
+	for _, p := range pubs {
+		direct = direct.Minus(v.ports([]Ports{{p.Port, p.Port, p.Proto}}))
+	}
+	if a.called.IsEmpty() || len(t.Ports) > 0 {
+		a.called = a.called.Union(direct)
 	}
 	a.forwarded = a.forwarded.Union(own)
 	a.named = a.named || len(addrs) > 0
@@ -146,6 +158,13 @@ func (v *view) reached(a *aim, from packet.Set) (arrived, answered packet.Set) {
 		}
 		if !a.local.IsEmpty() {
 			add(v.w.Ended(o, true, a.local))
+		}
+		if !a.moved.IsEmpty() {
+			for _, e := range o.Ends {
+				if !e.Local && e.Part.DNAT {
+					add(e.Sent.Assign(packet.FieldOut, 0).Intersect(a.moved), e.Answered.Assign(packet.FieldOut, 0).Intersect(a.moved))
+				}
+			}
 		}
 		if !a.sent.IsEmpty() {
 			add(o.Arrived().Intersect(a.sent), o.Answered().Intersect(a.sent))

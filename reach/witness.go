@@ -60,6 +60,9 @@ func (w *World) Walk(m packet.Model) *Witness {
 	p := m.Packet
 	p.Out, p.Mark, p.CTMark, p.Status, p.State, p.Dir = "", 0, 0, 0, packet.New, packet.Original
 	p.Orig, p.Reply = packet.Tuple{}, packet.Tuple{}
+	if ifaces := w.Space().Ifaces(); w.OtherIface != "" && p.In == ifaces.Name(ifaces.Other()) {
+		p.In = w.OtherIface
+	}
 	p.TTL = max(p.TTL, 64)
 	o := netfilter.TraceOptions{Opaque: m.Opaque, Bare: true, Locals: map[netip.Addr]bool{}}
 	for _, e := range []struct {

@@ -17,6 +17,8 @@ type World struct {
 	Net  *netfilter.Net
 	Sym  *netfilter.Symbolic
 	Pubs []exposure.Publication
+	// OtherIface is what witnesses call an interface that nothing names; empty for a stand-in.
+	OtherIface string
 
 	followed map[packet.Set]*netfilter.Outcomes
 	sent     map[sentKey]packet.Set

@@ -68,6 +68,9 @@ func (d *Difference) fails(c *diff.Change) bool {
 func (d *Difference) report() *Report {
 	c := &checks.Check{ID: DiffID, Name: "treated-differently", Severity: checks.High, Precision: checks.VeryHighPrecision, Score: "7.0", Tags: []string{"docker"}}
 	run := Run{Version: d.Version, Inputs: append(append([]*Input(nil), d.New...), d.Old...), Problems: append([]Problem(nil), d.Problems...), Checks: []*checks.Check{c}, FailOn: Threshold{Never: true}}
+	if slices.ContainsFunc(d.Result.Changes, d.fails) {
+		run.FailOn = Threshold{Severity: checks.Info}
+	}
 	for _, u := range d.Result.Undecided {
 		run.Problems = append(run.Problems, Problem{Code: "undecided", Text: u})
 	}

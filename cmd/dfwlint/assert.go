@@ -124,7 +124,11 @@ func (f *assertFlags) run(c console, cmd *cobra.Command, args []string) error {
 	nets, missing := m.given4and6()
 	worlds := reach.NewWorlds(nets...)
 	if f.init {
-		if _, err := io.WriteString(c.out, policy.Init(m.exposure(), worlds, strings.Join(m.names(), ", "))); err != nil {
+		from := strings.Join(m.names(), ", ")
+		if m.partial {
+			from += ", of which not all was understood: do not rely on it"
+		}
+		if _, err := io.WriteString(c.out, policy.Init(m.exposure(), worlds, from)); err != nil {
 			return fmt.Errorf("cannot write: %w", err)
 		}
 		return m.status()

@@ -13,7 +13,6 @@ import (
 	"github.com/dfwlint/dfwlint/fix"
 	"github.com/dfwlint/dfwlint/report"
 	"github.com/dfwlint/dfwlint/ruleset"
-	textdiff "github.com/rogpeppe/go-internal/diff"
 	"github.com/spf13/cobra"
 )
 
@@ -25,7 +24,8 @@ or keep answers from them. The others are listed with the reason. By default onl
 close nothing that worked as meant; --unsafe adds the others.
 
 Standard output gets the commands, with what takes them back, or the corrected file, or a patch; standard error tells
-what each fix is for and what could not be mended. Commands change the running rules: save them afterwards.
+what each fix is for and what could not be mended. Commands change the running rules: save them afterwards. Patches are for "git apply" and
+"patch -p1", in the directory from which the files were named, or in / for absolute names.
 
 Exit status: 0 all that was selected is mended, 1 something is left at or above medium, 2 wrong usage, 3 input that could not be read
 or was only partly understood, of which nothing is mended.`
@@ -46,7 +46,7 @@ func newFix(c console) *cobra.Command {
 		Use:   "fix FILE...",
 		Short: "Print the commands, or the corrected file, that mend what the checks find",
 		Long:  fixHelp,
-		Example: "  dfwlint fix host.rules > mend.sh\n  dfwlint fix --select DU001,DU005 --as patch host.rules | patch -p0\n" +
+		Example: "  dfwlint fix host.rules > mend.sh\n  dfwlint fix --select DU001,DU005 --as patch hosts/*.rules | git apply\n" +
 			"  dfwlint fix --as rules --admin-src 10.20.0.0/16 rules.v4 > rules.v4.new",
 		Args: cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -237,8 +237,8 @@ func (m *machine) writeFixedFiles(w io.Writer, p *fix.Plan, patch bool) error {
 	}
 	if patch {
 		for _, in := range changed {
-			if _, err := w.Write(textdiff.Diff(in.Name, []byte(in.File.Src), in.Name, texts[in])); err != nil {
-				return fmt.Errorf("cannot write: %w", err)
+			if err := writePatch(w, in.Name, []byte(in.File.Src), texts[in]); err != nil {
+				return err
 			}
 		}
 		return nil

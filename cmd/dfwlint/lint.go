@@ -20,7 +20,8 @@ func lint(c console, cmd *cobra.Command, f *lintFlags, args []string) error {
 	}
 	o, err := f.options(c)
 	if err != nil {
-		return err
+		// A mistyped command's flags may have other meanings here.
+		return flagError(cmd.Root(), cmd, err)
 	}
 	read := func() ([]*input, error) { return readInputs(c, f, args) }
 	if f.live {
