@@ -9,10 +9,10 @@ import (
 
 // effect is what a run of neighbouring rules of a chain does with packets that come to the first of them.
 type effect struct {
-	// accept and returned are parts of the packets that do not come to the rule after the last; where the chain ends there, all that come to
-	// its end are returned.
-	accept, returned packet.Set
-	mapped           []mapping
+	// ended are the packets that are accepted, dropped or mapped: they meet no other rule. spared are those that are accepted or returned to
+	// the calling chain. What is in neither comes to the rule after the last. So two sets tell of four fates.
+	ended, spared packet.Set
+	mapped        []mapping
 	// steps knows what all of the run takes away.
 	steps *progress
 }
@@ -21,7 +21,7 @@ type effect struct {
 type progress struct {
 	from, to   int
 	head, tail *progress
-	// gone are the packets that are taken away, but where it is nil: then it is made when somebody asks, of parts or of the halves.
+	// gone are the packets that are taken away; where it is nil it is made of the parts when somebody asks.
 	gone  *packet.Set
 	parts []packet.Set
 	// run are the entries, of which all that match are gone; such runs are divided when somebody asks.
@@ -33,12 +33,7 @@ func (t *progress) taken() packet.Set {
 	if t.gone != nil {
 		return *t.gone
 	}
-	var gone packet.Set
-	if len(t.parts) > 0 {
-		gone = t.parts[0].Space().Union(t.parts)
-	} else {
-		gone = t.head.taken().Union(t.tail.taken())
-	}
+	gone := t.parts[0].Space().Union(t.parts)
 	if !gone.Space().Exhausted() {
 		// What was made when there was no more room is nothing to remember.
 		t.gone, t.parts = &gone, nil
@@ -111,22 +106,21 @@ func fateBy(r *ruleset.Rule) fate {
 // and so is the work of joining two, while adding a long chain's rules one by one would rebuild a part of all that came before for each
 // of them. It is false where it grew beyond the limit.
 //
-// from is the place of the run's first entry in its chain; runs of at most once are tried at once. last says that the chain ends behind it.
-func (s *Symbolic) runEffect(p *passage, run []entry, from, limit, once int, last bool) (effect, bool) {
+// from is the place of the run's first entry in its chain; runs of at most once are tried at once.
+func (s *Symbolic) runEffect(p *passage, run []entry, from, limit, once int) (effect, bool) {
 	sp := s.Space
 	if len(run) == 0 {
 		none := sp.None()
-		return effect{accept: none, returned: rest(none, none, last), steps: &progress{from: from, to: from, gone: &none}}, true
+		return effect{ended: none, spared: none, steps: &progress{from: from, to: from, gone: &none}}, true
 	}
 	if len(run) == 1 {
 		run[0].simplify(p.sums[run[0].rule.Chain].domain)
-		e, gone := s.ruleEffect(p, run[0])
-		e.returned = rest(e.returned, gone, last)
-		e.steps = &progress{from: from, to: from + 1, gone: &gone}
+		e := s.ruleEffect(p, run[0])
+		e.steps = &progress{from: from, to: from + 1, parts: []packet.Set{e.ended, e.spared}}
 		return e, true
 	}
 	if len(run) <= once && !slices.ContainsFunc(run, func(x entry) bool { return fateBy(x.rule) == mixed }) {
-		if e, ok := s.atOnce(run, from, last); ok {
+		if e, ok := s.atOnce(run, from); ok {
 			return e, limit == 0 || sp.Nodes() <= limit
 		}
 		// What overlaps as much as that does so in its halves, too.
@@ -137,39 +131,34 @@ func (s *Symbolic) runEffect(p *passage, run []entry, from, limit, once int, las
 		}
 	}
 	half := divideAt(run)
-	a, ok := s.runEffect(p, run[:half], from, limit, once, false)
+	a, ok := s.runEffect(p, run[:half], from, limit, once)
 	if !ok {
 		return a, false
 	}
-	b, ok := s.runEffect(p, run[half:], from+half, limit, once, last)
+	b, ok := s.runEffect(p, run[half:], from+half, limit, once)
 	if !ok {
 		return b, false
 	}
-	gone := a.steps.taken()
+	// What the first half leaves is in neither of its sets, so that each of them needs only the other one to go on with the second half.
 	e := effect{
-		accept:   a.accept.Else(gone, b.accept),
-		returned: a.returned.Else(gone, b.returned),
-		mapped:   a.mapped,
-		steps:    &progress{from: from, to: from + len(run), head: a.steps, tail: b.steps},
+		ended:  a.ended.OrBoth(a.spared.Complement(), b.ended),
+		spared: a.spared.OrBoth(a.ended.Complement(), b.spared),
+		mapped: a.mapped,
 	}
-	if len(b.mapped) > 0 && !gone.Overlaps(b.steps.taken()) {
-		e.mapped = append(e.mapped, b.mapped...)
-	} else {
+	e.steps = &progress{from: from, to: from + len(run), head: a.steps, tail: b.steps, parts: []packet.Set{e.ended, e.spared}}
+	if len(b.mapped) > 0 {
+		gone := a.steps.taken()
+		apart := !gone.Overlaps(b.steps.taken())
 		for _, m := range b.mapped {
-			if m.set = m.set.Minus(gone); !m.set.IsEmpty() {
+			if !apart {
+				m.set = m.set.Minus(gone)
+			}
+			if !m.set.IsEmpty() {
 				e.mapped = append(e.mapped, m)
 			}
 		}
 	}
 	return e, limit == 0 || sp.Nodes() <= limit
-}
-
-// rest is what a run returns, or leaves if the chain ends behind it.
-func rest(returned, gone packet.Set, last bool) packet.Set {
-	if last {
-		return returned.Union(gone.Complement())
-	}
-	return returned
 }
 
 // simplify makes a match as simple as the domain allows.
@@ -200,7 +189,7 @@ func divideAt(run []entry) int {
 
 // atOnce is the effect of a run without calls whose rules hardly overlap; ok is false where they do, or where a NAT rule does, which has to be told
 // what those before it leave.
-func (s *Symbolic) atOnce(run []entry, from int, last bool) (e effect, ok bool) {
+func (s *Symbolic) atOnce(run []entry, from int) (e effect, ok bool) {
 	sets, fates := make([]packet.Set, len(run)), make([]uint8, len(run))
 	nat := false
 	for i, x := range run {
@@ -212,11 +201,9 @@ func (s *Symbolic) atOnce(run []entry, from int, last bool) (e effect, ok bool) 
 	if !ok || nat && !disjoint {
 		return e, false
 	}
-	e = effect{accept: first[accepted], returned: first[left]}
-	e.steps = &progress{from: from, to: from + len(run), parts: first[:], run: run}
-	if last {
-		e.returned = rest(e.returned, e.steps.taken(), true)
-	}
+	e.ended = first[accepted].Union(first[dropped]).Union(first[translated])
+	e.spared = first[accepted].Union(first[left])
+	e.steps = &progress{from: from, to: from + len(run), parts: []packet.Set{e.ended, e.spared}, run: run}
 	for i, x := range run {
 		if fate(fates[i]) == translated {
 			e.mapped = append(e.mapped, mapping{x.rule, x.match})
@@ -225,45 +212,42 @@ func (s *Symbolic) atOnce(run []entry, from int, last bool) (e effect, ok bool) 
 	return e, true
 }
 
-// ruleEffect is what a rule does with the packets that come to it; gone are those that do not come to the next.
-func (s *Symbolic) ruleEffect(p *passage, e entry) (out effect, gone packet.Set) {
-	sp := s.Space
-	none, m, r := sp.None(), e.match, e.rule
-	out, gone = effect{accept: none, returned: none}, none
+// ruleEffect is what a rule does with the packets that come to it.
+func (s *Symbolic) ruleEffect(p *passage, e entry) effect {
+	none, m, r := s.Space.None(), e.match, e.rule
+	out := effect{ended: none, spared: none}
 	switch t := r.Target.(type) {
 	case *ruleset.Accept:
-		gone, out.accept = m, m
+		out.ended, out.spared = m, m
 	case *ruleset.Drop, *ruleset.Reject:
-		gone = m
+		out.ended = m
 	case *ruleset.Return:
-		gone, out.returned = m, m
+		out.spared = m
 	case *ruleset.DNAT, *ruleset.SNAT, *ruleset.Masquerade, *ruleset.Redirect, *ruleset.Netmap:
-		gone, out.mapped = m, []mapping{{r, m}}
+		out.ended, out.mapped = m, []mapping{{r, m}}
 	case *ruleset.Jump:
 		sub := p.sums[t.Chain]
 		if sub == nil || !sub.made {
 			// A called chain without a summary is one of a loop, which the kernel refuses.
 			break
 		}
-		out.accept = m.Intersect(sub.accept)
+		out.ended, out.spared = m.Intersect(sub.ended), m.Intersect(sub.accept)
 		for _, mp := range sub.mapped {
 			if x := mp.set.Intersect(m); !x.IsEmpty() {
 				out.mapped = append(out.mapped, mapping{mp.rule, x})
 			}
 		}
 		if t.Goto {
-			gone, out.returned = m, m.Intersect(sub.returned)
-		} else {
-			gone = m.Minus(sub.returned)
+			out.spared = m.Intersect(sub.accept.Union(sub.ended.Complement()))
 		}
 	case *ruleset.Queue:
 		v := s.variable("queue"+placeOf(r, 0), "the program behind NFQUEUE accepts the packet")
-		gone, out.accept = m, m.Intersect(v)
+		out.ended, out.spared = m, m.Intersect(v)
 	case *ruleset.UnknownTarget:
 		on := s.variable("ends"+placeOf(r, 0), "the target "+t.Name+" lets the packet go on to the next rule")
 		ok := s.variable("accepts"+placeOf(r, 0), "the target "+t.Name+" accepts the packet")
-		gone = m.Minus(on)
-		out.accept = gone.Intersect(ok)
+		out.ended = m.Minus(on)
+		out.spared = out.ended.Intersect(ok)
 	}
-	return out, gone
+	return out
 }

@@ -21,9 +21,9 @@ type summary struct {
 	steps *progress
 	// made says that the chain was summarised.
 	made bool
-	// accept is what the chain accepts, its policy included; returned what comes to its end or is returned: to the calling chain or, where
-	// there is none, to the policy.
-	accept, returned packet.Set
+	// accept is what the chain accepts, its policy included; ended what its rules accept, drop or map, which the others come back from: to
+	// the calling chain or, where there is none, to the policy.
+	accept, ended packet.Set
 	// mapped lists NAT rules, in this chain and in those it calls, with the packets that each maps.
 	mapped []mapping
 	// entered is what really enters, once the passage has spread.
@@ -201,16 +201,17 @@ func (s *Symbolic) callOrder(root *ruleset.Chain) []*ruleset.Chain {
 // limit.
 func (s *Symbolic) summarise(p *passage, c *ruleset.Chain, sum *summary, limit int) bool {
 	sum.entered = s.Space.None()
-	done, ok := s.runEffect(p, sum.entries, 0, limit, len(sum.entries), true)
+	done, ok := s.runEffect(p, sum.entries, 0, limit, len(sum.entries))
 	if !ok {
 		return false
 	}
-	sum.made, sum.steps, sum.accept, sum.returned, sum.mapped = true, done.steps, done.accept, done.returned, done.mapped
+	sum.made, sum.steps, sum.mapped = true, done.steps, done.mapped
+	sum.ended, sum.accept = done.ended, done.ended.Intersect(done.spared)
 	switch {
 	case !c.Builtin && len(c.Rules) < longChain:
-		sum.returned = sum.returned.Simplify(sum.domain)
-	case c.Policy != ruleset.PolicyDrop:
-		sum.accept = sum.accept.Union(sum.returned)
+		sum.ended = sum.ended.Simplify(sum.domain)
+	case c.Builtin && c.Policy != ruleset.PolicyDrop:
+		sum.accept = sum.accept.Union(sum.ended.Complement())
 	}
 	return true
 }
@@ -220,7 +221,7 @@ func (sum *summary) policy() packet.Set {
 	if !sum.made {
 		return sum.domain.Minus(sum.domain)
 	}
-	return sum.returned.Intersect(sum.domain)
+	return sum.domain.Minus(sum.ended)
 }
 
 // propagate computes what really enters each chain of the passage.

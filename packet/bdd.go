@@ -31,7 +31,7 @@ const freeLevel = -1
 
 type binaryEntry struct{ x, y, res ref }
 
-type ternaryEntry struct{ g, x, y, res ref }
+type ternaryEntry struct{ x, y, z, res ref }
 
 type unaryEntry struct {
 	x   ref
@@ -57,7 +57,8 @@ type bdd struct {
 	unary  []unaryEntry
 	// simple holds results of simplify, which unlike and is not symmetric.
 	simple []binaryEntry
-	chosen []ternaryEntry
+	// ternary holds results of orBoth.
+	ternary []ternaryEntry
 
 	maxNodes int
 	deadline time.Time
@@ -99,6 +100,8 @@ func hash2(x, y ref) uint32 {
 	h *= 0xd6e8feb86659fd93
 	return uint32(h >> 32)
 }
+
+func ternaryHash(x, y, z ref) uint32 { return hash2(x, y) ^ hash2(z, x) }
 
 // mk gives the function that is lo where the level's variable is false and hi where it is true. Both must lie below.
 func (b *bdd) mk(level int32, lo, hi ref) ref {
@@ -160,11 +163,11 @@ func (b *bdd) widen() {
 			b.binary[hash2(e.x, e.y)&uint32(n-1)] = e
 		}
 	}
-	if n := min(n/16, maxCache/2); n > len(b.chosen) {
-		was := b.chosen
-		b.chosen = make([]ternaryEntry, n)
+	if n := min(n/16, maxCache/2); n > len(b.ternary) {
+		was := b.ternary
+		b.ternary = make([]ternaryEntry, n)
 		for _, e := range was {
-			b.chosen[(hash2(e.g, e.x)^hash2(e.y, e.g))&uint32(n-1)] = e
+			b.ternary[ternaryHash(e.x, e.y, e.z)&uint32(n-1)] = e
 		}
 	}
 	if n := min(n/16, maxCache/2); n > len(b.unary) {
@@ -254,7 +257,7 @@ func (b *bdd) collect(roots []ref) {
 	clear(b.binary)
 	clear(b.unary)
 	clear(b.simple)
-	clear(b.chosen)
+	clear(b.ternary)
 	b.free = b.free[:0]
 	b.used = 0
 	for k := len(b.nodes) - 1; k > 0; k-- {
@@ -299,7 +302,7 @@ func (b *bdd) compact(from int, roots []ref) {
 	clear(b.binary)
 	clear(b.unary)
 	clear(b.simple)
-	clear(b.chosen)
+	clear(b.ternary)
 	b.used = next - 1
 	for k := 1; k < next; k++ {
 		b.place(int32(k))

@@ -83,39 +83,37 @@ func (b *bdd) ite(level int32, g, h ref) ref {
 	return b.or(b.and(v, g), b.and(v^1, h))
 }
 
-// choose is x where g holds and y elsewhere, without the functions between that and would make.
-func (b *bdd) choose(g, x, y ref) ref {
+// orBoth is x or both y and z, without the function between.
+func (b *bdd) orBoth(x, y, z ref) ref {
 	switch {
-	case g == trueRef || x == y:
+	case x == trueRef || x == y || x == z:
 		return x
-	case g == falseRef:
-		return y
-	case x == falseRef || x == g^1:
-		return b.and(g^1, y)
-	case x == trueRef || x == g:
-		return b.or(g, y)
-	case y == falseRef || y == g:
-		return b.and(g, x)
-	case y == trueRef || y == g^1:
-		return b.or(g^1, x)
+	case x == falseRef:
+		return b.and(y, z)
+	case y == falseRef || z == falseRef || y == z^1:
+		return x
+	case y == trueRef || y == z || x == y^1:
+		return b.or(x, z)
+	case z == trueRef || x == z^1:
+		return b.or(x, y)
 	}
-	if g&1 != 0 {
-		g, x, y = g^1, y, x
+	if y > z {
+		y, z = z, y
 	}
-	level := min(b.level(g), b.level(x), b.level(y))
-	h := (hash2(g, x) ^ hash2(y, g)) & uint32(len(b.chosen)-1)
-	if e := &b.chosen[h]; e.g == g && e.x == x && e.y == y {
+	h := ternaryHash(x, y, z) & uint32(len(b.ternary)-1)
+	if e := &b.ternary[h]; e.x == x && e.y == y && e.z == z {
 		return e.res
 	}
 	if b.tick() {
 		return falseRef
 	}
-	gl, gh := b.at(g, level)
+	level := min(b.level(x), b.level(y), b.level(z))
 	xl, xh := b.at(x, level)
 	yl, yh := b.at(y, level)
-	r := b.mk(level, b.choose(gl, xl, yl), b.choose(gh, xh, yh))
+	zl, zh := b.at(z, level)
+	r := b.mk(level, b.orBoth(xl, yl, zl), b.orBoth(xh, yh, zh))
 	if !b.dead {
-		b.chosen[h] = ternaryEntry{g, x, y, r}
+		b.ternary[h] = ternaryEntry{x, y, z, r}
 	}
 	return r
 }

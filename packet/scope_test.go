@@ -97,7 +97,7 @@ func TestSimplifyAndElse(t *testing.T) {
 		if x.IsEmpty() != !a.Overlaps(d) {
 			t.Fatal("a simplified set is empty although it overlaps the domain, or is not although it does not")
 		}
-		if got, want := a.Else(d, b), a.Intersect(d).Union(b.Minus(d)); got != want {
+		if got, want := a.OrBoth(d, b), a.Union(b.Intersect(d)); got != want {
 			t.Fatal("Else differs from the union of its halves")
 		}
 		if got, want := s.Union([]Set{a, b, d}), a.Union(b).Union(d); got != want {

@@ -70,15 +70,14 @@ func (a Set) Simplify(domain Set) Set {
 	return s.set(s.simplify(x, c))
 }
 
-// Else is the packets of a that are in first, and those of b that are not: what becomes of packets of which the rules in front decide
-// on those in first.
-func (a Set) Else(first, b Set) Set {
+// OrBoth is the packets of a, and those that are in b as well as in c.
+func (a Set) OrBoth(b, c Set) Set {
 	s, x, y := pair(a, b)
-	t, g, _ := pair(first, Set{s, falseRef})
+	t, z, _ := pair(c, Set{s, falseRef})
 	if s == nil || t == nil {
 		return a
 	}
-	return s.set(s.choose(g, x, y))
+	return s.set(s.orBoth(x, y, z))
 }
 
 // Complement is all packets that are not in the set. It costs nothing.
