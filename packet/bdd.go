@@ -82,24 +82,20 @@ func (b *bdd) init(maxNodes, expected int) {
 	b.widen()
 }
 
-// hash3 is a node's hash. Nodes with one constant half are the links of chains, each made right after the one below it: neighbours get
-// neighbouring hashes, so that making a chain stays within few cache lines. There are at most four for each level and the one below.
+// hash3 is a node's hash. It is that of the younger half, which was mostly made just before, and little more: nodes that are made one
+// after another have neighbouring hashes, and so stay within few cache lines; where to look for a node is what most of the time goes
+// to. The few more are for halves that many nodes have in common.
 func hash3(level int32, lo, hi ref) uint32 {
-	if lo <= falseRef || hi <= falseRef {
-		return uint32(lo|hi)>>1 + uint32(level)*0x9e3779b1>>27
+	young, old := uint32(hi), uint64(uint32(lo))<<1
+	if lo > hi {
+		young, old = uint32(lo), uint64(uint32(hi))<<1|1
 	}
-	x := (uint64(uint32(lo))<<32 | uint64(uint32(hi))) * 0x9e3779b97f4a7c15
-	x ^= x>>29 ^ uint64(level)*0xd6e8feb86659fd93
-	x *= 0xbf58476d1ce4e5b9
-	return uint32(x >> 32)
+	return young>>1 + uint32((old^uint64(level)<<40)*0x9e3779b97f4a7c15>>40)&(1<<14-1)
 }
 
-func hash2(x, y ref) uint32 {
-	h := (uint64(uint32(x))<<32 | uint64(uint32(y))) * 0x9e3779b97f4a7c15
-	h ^= h >> 32
-	h *= 0xd6e8feb86659fd93
-	return uint32(h >> 32)
-}
+// hash2 is the place of a pair in the memories of results. Neighbouring pairs have places that are near each other, and with either half
+// fixed the other one is spread over all places.
+func hash2(x, y ref) uint32 { return uint32(x) + uint32(y)*17 }
 
 func ternaryHash(x, y, z ref) uint32 { return hash2(x, y) ^ hash2(z, x) }
 
