@@ -35,12 +35,12 @@ func (p *Pass) cutOff(v *View, rs *ruleset.Ruleset) {
 			f := p.AtChain(forward, "Nothing lets containers on %s out: Docker's rule that accepts what they open (-i %s) is gone, and %s it.", b.Name, b.Name, dropper(c.Request))
 			f.Identity = "no way out of " + b.Name
 			f.Proof = &Proof{Title: "a connection that a container opens", Trace: c.Request, Outcome: Outcome(c.Request)}
-			p.helpCutOff(rs, f)
+			p.helpCutOff(v, rs, b, f)
 		case c.Request.Verdict == netfilter.Accept && c.Reply != nil && c.Reply.Out.Out == b.Name && p.dockerDrops(rs, c.Reply):
 			f := p.AtChain(forward, "Containers on %s get no answers: Docker's rule that lets established connections back to them (-o %s) is gone, and %s the answers.", b.Name, b.Name, dropper(c.Reply))
 			f.Identity = "no way back to " + b.Name
 			f.Proof = &Proof{Title: "the answer to a connection that a container opened", Trace: c.Reply, Outcome: Outcome(c.Reply)}
-			p.helpCutOff(rs, f)
+			p.helpCutOff(v, rs, b, f)
 		}
 	}
 }
@@ -93,11 +93,16 @@ func dropper(t *netfilter.Trace) string {
 	return Place(t.Decided.Rule) + " drops"
 }
 
-func (p *Pass) helpCutOff(rs *ruleset.Ruleset, f *Finding) {
-	f.Group = "cut off"
+func (p *Pass) helpCutOff(v *View, rs *ruleset.Ruleset, b *docker.Bridge, f *Finding) {
+	f.Group, f.Together = "cut off", true
+	for _, pub := range b.Published {
+		if pub.V6 == v.V6() {
+			f.Subjects = append(f.Subjects, PortSubject(pub))
+		}
+	}
 	f.Detail = "This is what is left when another program or a script has rewritten FORWARD while Docker runs."
 	if rs.Dump == nil || rs.Dump.Tool == "" {
-		f.Severity, f.Possible = Medium, true
+		f.Possible = true
 		f.Assumptions = append(f.Assumptions, "the rules are all there are")
 	}
 	f.Help.Text = "Restart Docker, which writes its rules anew, and let the other firewall start before it."

@@ -82,7 +82,7 @@ func (p *Pass) callsOf(v *View, b *docker.Bridge, src netip.Addr) []call {
 	host, _ := v.Net.Env.HostAddr(v.Net.Env.Outside[0])
 	var out []call
 	for _, pub := range p.Docker.Published {
-		if pub.V6 != v.V6() || len(out) == callsTried || pub.HostIP.IsValid() && pub.HostIP.IsLoopback() || pub.Swarm {
+		if pub.V6 != v.V6() || len(out) == callsTried || pub.HostIP.IsValid() && pub.HostIP.IsLoopback() || pub.Swarm || p.meantByDead(v, pub) {
 			continue
 		}
 		to := host
