@@ -16,7 +16,7 @@ func co003() *Check {
 	return &Check{
 		ID: "CO003", Name: "ufw-glue-incomplete", Severity: Medium, Precision: HighPrecision, Score: "6.5",
 		Tags: []string{"security", "docker", "ufw", "external/cwe/cwe-284"}, Since: "0.1.0",
-		Absorbs: []string{"EX001"}, Run: runCO003,
+		Absorbs: []string{"EX001", "ST001"}, Run: runCO003,
 	}
 }
 
@@ -155,13 +155,18 @@ func (p *Pass) halfRangeOfUDP(v *View, c *ruleset.Chain) {
 		}
 		top := ports.Ranges[0].Hi
 		f := p.At(r, "The UDP deny of %s ends at port %d, so datagrams from outside to higher container ports pass, and answers to lower ones are dropped.", Place(r), top)
-		f.Severity = Low
 		f.Identity = "half range " + fmt.Sprint(top)
+		for _, x := range c.Rules {
+			if trustsSourcePort(x) {
+				// The same edition lets DNS answers back so.
+				f.Subjects = append(f.Subjects, RuleSubject(x))
+			}
+		}
 		for _, x := range v.publications() {
 			if x.pub.Proto == packet.UDP && x.pub.ContainerPort > top {
 				v.fill(x)
 				if proof := v.Prove(certainly(x.open), "a datagram to port "+PortName(x.pub), Every(Forwards(), NeverMatched(r))); proof != nil {
-					f.Severity, f.Proof = Medium, proof
+					f.Proof = proof
 					f.Subjects = append(f.Subjects, PortSubject(x.pub))
 					f.Related = append(f.Related, p.See(x.rule, "port %s goes to %s", PortName(x.pub), Endpoint(x.pub.ContainerIP, x.pub.ContainerPort)))
 					break

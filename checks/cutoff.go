@@ -36,7 +36,7 @@ func (p *Pass) cutOff(v *View, rs *ruleset.Ruleset) {
 			f.Identity = "no way out of " + b.Name
 			f.Proof = &Proof{Title: "a connection that a container opens", Trace: c.Request, Outcome: Outcome(c.Request)}
 			p.helpCutOff(v, rs, b, f)
-		case c.Request.Verdict == netfilter.Accept && c.Reply != nil && c.Reply.Out.Out == b.Name && p.dockerDrops(rs, c.Reply):
+		case c.Request.Verdict == netfilter.Accept && c.Request.Out.State != packet.Untracked && c.Reply != nil && c.Reply.Out.Out == b.Name && p.dockerDrops(rs, c.Reply):
 			f := p.AtChain(forward, "Containers on %s get no answers: Docker's rule that lets established connections back to them (-o %s) is gone, and %s the answers.", b.Name, b.Name, dropper(c.Reply))
 			f.Identity = "no way back to " + b.Name
 			f.Proof = &Proof{Title: "the answer to a connection that a container opened", Trace: c.Reply, Outcome: Outcome(c.Reply)}

@@ -132,7 +132,8 @@ func (v *View) aim(r *ruleset.Rule) (a *aim, ok bool) {
 	if a.addr == nil {
 		return a, a.ports != nil && a.proto != 0
 	}
-	if !a.addr.Prefix.IsSingleIP() {
+	if !a.addr.Prefix.IsSingleIP() || a.addr.Prefix.Addr().IsLoopback() {
+		// No packet with a loopback address is forwarded, whatever DNAT did.
 		return nil, false
 	}
 	local, known, _ := env.LocalKind(a.addr.Prefix.Addr())

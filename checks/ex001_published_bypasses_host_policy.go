@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"net/netip"
 	"slices"
 
 	"github.com/dfwlint/dfwlint/docker"
@@ -57,6 +58,10 @@ func (p *Pass) bypassed(v *View, e *exposure, f *forward) {
 	if !main || webPort(f.pub) {
 		g.Severity = Medium
 	}
+	if privatelyBound(f.pub) {
+		g.Severity = Low
+		g.Message = fmt.Sprintf("Port %s is open to whoever reaches that address: Docker forwards it to %s, so that INPUT, %s, is never asked.", name, inside, by)
+	}
 	g.Identity = "port " + name
 	g.Subjects = append(g.Subjects, PortSubject(f.pub))
 	g.Group = "INPUT " + v.Family() + " " + g.Severity.String() + " " + by
@@ -87,6 +92,12 @@ func (p *Pass) helpRestrict(v *View, g *Finding, f *forward, iface string) {
 		g.Help.Commands = []string{v.Insert(gate, 1, originallyFrom(v.inOutside(iface), f.pub)+" -j DROP")}
 		g.Help.Fix = UnsafeFix
 	}
+}
+
+// privatelyBound says whether a port is published on a private address only, as one does for a network of one's own. A provider may translate a public
+// address to it.
+func privatelyBound(pub *docker.Published) bool {
+	return pub.HostIP.IsValid() && (pub.HostIP.IsPrivate() || netip.MustParsePrefix("100.64.0.0/10").Contains(pub.HostIP))
 }
 
 // webPort says whether a port is one of those that are usually meant for everybody.

@@ -169,8 +169,11 @@ func (p *Pass) hot(v *View, r *ruleset.Rule, t *ruleset.Log, set packet.Set, tit
 	}
 	f := p.At(r, "The %s of %s has no limit and logs every packet of connections that are already established.", t.Name, Place(r))
 	if !strings.HasPrefix(title, "an answer") {
-		if m, ok := set.Pick(&packet.Prefs{Ins: v.Net.Env.Outside}); ok {
-			f.Proof = v.ProvePacket(m.Packet, title, Matched(r))
+		// A port that Docker publishes is forwarded before INPUT.
+		for _, s := range []packet.Set{set, set.Minus(v.toPublished(set.Space()))} {
+			if m, ok := s.Pick(&packet.Prefs{Ins: v.Net.Env.Outside}); ok && f.Proof == nil {
+				f.Proof = v.ProvePacket(m.Packet, title, Matched(r))
+			}
 		}
 		if f.Proof == nil {
 			return

@@ -31,6 +31,9 @@ iptables -A INPUT -p icmp -j ACCEPT
 		{name: "none on 28.0.0", base: "release-28.0.0-ufw", commands: "iptables -F ufw-reject-forward\n"},
 		{name: "a source denied on eth0 in INPUT and in DOCKER-USER", base: "release-29",
 			commands: hardened + "iptables -A INPUT -s 198.51.100.99 -j DROP\n" + open + "iptables -A DOCKER-USER -s 198.51.100.99 -i eth0 -j DROP\n"},
+		{name: "a database published on a private address", base: "release-24", commands: hardened + open +
+			"iptables -t nat -A DOCKER -d 10.1.1.1 ! -i br-4f1a0c77be21 -p tcp --dport 5432 -j DNAT --to-destination 172.18.0.3:5432\n" +
+			"iptables -A DOCKER -d 172.18.0.3 ! -i br-4f1a0c77be21 -o br-4f1a0c77be21 -p tcp --dport 5432 -j ACCEPT\n"},
 		{name: "a VPN let out", base: "release-24",
 			commands: "iptables -I DOCKER-USER -i wg0 -j ACCEPT\niptables -I DOCKER-USER -o wg0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\niptables -t nat -A POSTROUTING -s 10.66.0.0/24 -o eth0 -j MASQUERADE\n"},
 		{name: "a network let in to everything, and out", base: "release-24", want: []string{"medium DU007"},
@@ -72,6 +75,24 @@ iptables -A INPUT -p icmp -j ACCEPT
 			commands: hardened + open + "iptables -t nat -I PREROUTING -i eth0 -p tcp --dport 22 -j DNAT --to-destination 172.18.0.3:22\n"},
 		{name: "a ban chain called twice", base: "release-24", want: []string{"medium HY001"},
 			commands: "iptables -N f2b-sshd\niptables -A f2b-sshd -s 203.0.113.9 -j REJECT\niptables -A f2b-sshd -j RETURN\niptables -I INPUT -p tcp --dport 22 -j f2b-sshd\niptables -I INPUT -p tcp --dport 22 -j f2b-sshd\n"},
+		{name: "two sets of which each is spared", base: "release-29", want: []string{"medium DU004"}, command: "-m set --match-set b src -i eth0 -p tcp --dport 443 -j RETURN",
+			commands: answers + "iptables -A DOCKER-USER -i eth0 -p tcp --dport 443 -m set ! --match-set a src -j DROP\niptables -A DOCKER-USER -i eth0 -p tcp --dport 443 -m set ! --match-set b src -j DROP\n"},
+		{name: "what containers send out of conntrack", base: "release-24", want: []string{"high ST004"},
+			commands: "iptables -t raw -A PREROUTING -i br-4f1a0c77be21 -j CT --notrack\n"},
+		{name: "a port closed for a loopback address", base: "release-29", want: []string{"medium ORD005"},
+			commands: answers + "iptables -A DOCKER-USER -d 127.0.0.1 -p tcp --dport 443 -j DROP\n"},
+		{name: "an alias for an interface", base: "release-24", want: []string{"medium ORD005"}, commands: "iptables -I DOCKER-USER -i eth0:1 -s 203.0.113.0/24 -j DROP\n"},
+		{name: "the old edition of the block for ufw", base: "release-24", want: []string{"medium CO003"},
+			commands: "iptables -N ufw-user-forward\niptables -N ufw-user-input\niptables -A INPUT -j ufw-user-input\niptables -N ufw-docker-logging-deny\niptables -A ufw-docker-logging-deny -j DROP\n" +
+				"iptables -F DOCKER-USER\niptables -A DOCKER-USER -j ufw-user-forward\niptables -A DOCKER-USER -s 172.16.0.0/15 -j RETURN\niptables -A DOCKER-USER -s 172.18.0.0/15 -j RETURN\n" +
+				"iptables -A DOCKER-USER -p udp --sport 53 --dport 1024:65535 -j RETURN\n" +
+				"iptables -A DOCKER-USER -d 172.16.0.0/12 -p tcp --syn -j ufw-docker-logging-deny\niptables -A DOCKER-USER -d 172.16.0.0/12 -p udp --dport 0:32767 -j ufw-docker-logging-deny\niptables -A DOCKER-USER -j RETURN\n"},
+		{name: "ports open on eth0, but not for containers", base: "release-24", want: []string{"medium LO003"},
+			commands: hardened + "iptables -A INPUT -p tcp --dport 22 -j ACCEPT\niptables -A INPUT -i eth0 -p tcp -m multiport --dports 80,443,8090 -j ACCEPT\n"},
+		{name: "no name server for the host", base: "release-29", want: []string{"medium LO004"},
+			commands: "iptables -P OUTPUT DROP\niptables -A OUTPUT -o lo -j ACCEPT\niptables -A OUTPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\niptables -A OUTPUT -o docker0 -j ACCEPT\niptables -A OUTPUT -o br-+ -j ACCEPT\n"},
+		{name: "no ICMP for containers", base: "release-29", want: []string{"medium LO005"}, commands: "iptables -I FORWARD -p icmp -j DROP\n"},
+		{name: "a LOG of all that comes to the host", base: "release-29", want: []string{"medium HY002"}, commands: "iptables -A INPUT -j LOG --log-prefix 'in: '\n"},
 		{name: "a LOG left in nat", base: "release-29", want: []string{"medium HY002"}, commands: "iptables -t nat -I PREROUTING -j LOG --log-prefix 'nat-PRE: '\n"},
 	} {
 		t.Run(c.name, func(t *testing.T) {

@@ -147,7 +147,8 @@ func (p *Pass) forwardDropped(v *View, f *forward) {
 	if step.Rule != nil {
 		g.Related = append(g.Related, p.See(step.Rule, "drops it for every source"))
 		g.Subjects = append(g.Subjects, RuleSubject(step.Rule))
-		if p.IsUser(step.Rule) && p.deliberate(v, step.Rule, f) {
+		// What stands in DOCKER-USER, such as ufw-docker's deny, is meant, whoever wrote it.
+		if p.IsUser(step.Rule) && p.deliberate(v, step.Rule, f) || v.calledFrom(step.Rule.Chain, "DOCKER-USER") {
 			g.Severity, g.Together, g.Group = Info, false, cause+" meant"
 			g.Message = fmt.Sprintf("%s is closed for everybody outside, by %s.", f.name(), by)
 			filter := leadingTo(proof.Trace, step.Rule)
