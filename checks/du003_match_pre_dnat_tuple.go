@@ -30,6 +30,9 @@ func runDU003(p *Pass) {
 				for _, c := range t.Chains {
 					if slices.Equal(Hooks(c), []string{"FORWARD"}) {
 						p.beforeDNAT(v, c)
+						p.loggedPorts(v, c)
+					} else if c.Name == "DOCKER-USER" && fragment(v, c) {
+						p.loggedPorts(v, c)
 					}
 				}
 			}

@@ -58,6 +58,8 @@ iptables -A INPUT -p icmp -j ACCEPT
 		{name: "all openings gone", base: "release-24", want: []string{"high NAT001"}, commands: "iptables -F DOCKER\n"},
 		{name: "the way out of a network gone", base: "release-24", want: []string{"high DU011"},
 			commands: "iptables -D FORWARD -i br-4f1a0c77be21 ! -o br-4f1a0c77be21 -j ACCEPT\n"},
+		{name: "the way out of a network gone on 28.0.0", base: "release-28.0.0-ufw", want: []string{"high DU011"},
+			commands: "iptables -F ufw-reject-forward\niptables -D FORWARD -i br-4f1a0c77be21 -j ACCEPT\n"},
 		{name: "the isolation of a network gone", base: "release-24", want: []string{"medium DU011"}, message: "Containers on br-4f1a0c77be21 can reach the other networks",
 			commands: "iptables -D DOCKER-ISOLATION-STAGE-1 -i br-4f1a0c77be21 ! -o br-4f1a0c77be21 -j DOCKER-ISOLATION-STAGE-2\n"},
 		{name: "the isolation of a network from others gone", base: "release-24", want: []string{"medium DU011"}, message: "Containers on docker0 can be reached from the other networks",
