@@ -106,6 +106,14 @@ func (p *Pass) noFinalDeny(v *View, c *ruleset.Chain, jump *ruleset.Rule) {
 	f.Help.Text = "Run ufw-docker install, which writes the whole block into /etc/ufw/after.rules, and reload ufw. Until then a closing deny does for what comes in from outside."
 	if iface, known := v.Outside(); known {
 		f.Help.Commands = []string{v.Insert(c, beforeReturn(c), "-i "+iface+" -m conntrack --ctstate DNAT --ctdir ORIGINAL -j DROP")}
+	} else {
+		done := map[string]bool{}
+		for _, x := range open {
+			if b := x.pub.Bridge; b != nil && !done[b.Name] && len(done) < handful {
+				done[b.Name] = true
+				f.Help.Commands = append(f.Help.Commands, v.Insert(c, beforeReturn(c), "! -i "+b.Name+" -o "+b.Name+" -m conntrack --ctstate DNAT --ctdir ORIGINAL -j DROP"))
+			}
+		}
 	}
 	p.Report(f)
 }

@@ -329,6 +329,9 @@ func (p *Pass) sshTaken(v *View, flow *netfilter.Flow, port uint16, known bool) 
 			f.Assumptions = append(f.Assumptions, fmt.Sprintf("sshd listens on port %d", port))
 		}
 		f.Help.Text = fmt.Sprintf("Forward another port of the host, or only what is addressed to another of its addresses (-d), or move sshd away from port %d first.", port)
+		if p.IsUser(fw.rule) {
+			f.Help.Commands = []string{v.Delete(fw.rule)}
+		}
 		return f
 	}
 	return nil

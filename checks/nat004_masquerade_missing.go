@@ -199,6 +199,9 @@ func (p *Pass) reportBare(v *View, post *ruleset.Chain, n *bare, others bool) {
 	}
 	if p.Docker.HasDocker && p.Docker.Bridge(n.bridge) != nil {
 		f.Help.Text += " A restart of Docker does it as well, if it was Docker's rule that went missing."
+		if !n.known {
+			f.Help.Commands = []string{"systemctl restart docker"}
+		}
 	}
 	p.Report(f)
 }
