@@ -166,13 +166,21 @@ func (p *Pass) bypassedBySwarm(v *View, rs *ruleset.Ruleset) {
 		return
 	}
 	for _, fw := range v.exposed().forwards {
-		if fw.pub == nil || !fw.pub.Swarm || fw.open.IsEmpty() || !wide(certain(only(fw.open, packet.FieldSrc))) {
+		if fw.pub == nil || !fw.pub.Swarm {
+			continue
+		}
+		if _, _, ok := v.strangersOn(certain(only(fw.open, packet.FieldSrc, packet.FieldIn))); !ok {
 			continue
 		}
 		missed := func(t *netfilter.Trace) bool {
 			return Forwards()(t) && !slices.ContainsFunc(drops, func(r *ruleset.Rule) bool { return Matched(r)(t) })
 		}
-		proof := v.Prove(fw.open, "a connection to a port that swarm publishes", missed)
+		// Best of those whom the rule would stop, were it not for the bridge.
+		meant := fw.open.Intersect(only(v.Symbolic().Matching(drops[0]), packet.FieldSrc, packet.FieldIn))
+		proof := v.Prove(meant, "a connection to a port that swarm publishes", missed)
+		if proof == nil {
+			proof = v.Prove(fw.open, "a connection to a port that swarm publishes", missed)
+		}
 		if proof == nil || v.Undecided() {
 			continue
 		}

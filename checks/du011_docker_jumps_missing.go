@@ -147,11 +147,13 @@ func (p *Pass) isolationTorn(v *View, rs *ruleset.Ruleset, c *ruleset.Chain) {
 	if whole == 0 || len(open)+len(in) == 0 {
 		return
 	}
-	from, proof := open, p.proveMixed(v, open, p.Docker.Bridges)
-	what, at := "reach the other networks", c
+	// Between two of them answers come back, too.
+	from, proof, at := open, p.proveMixed(v, open, open), c
+	if proof == nil {
+		proof = p.proveMixed(v, open, p.Docker.Bridges)
+	}
 	if proof == nil {
 		from, proof = in, p.proveMixed(v, p.Docker.Bridges, in)
-		what = "be reached from the other networks"
 		if c.Name != "DOCKER-ISOLATION" {
 			at = stage2
 		}
@@ -160,11 +162,16 @@ func (p *Pass) isolationTorn(v *View, rs *ruleset.Ruleset, c *ruleset.Chain) {
 		return
 	}
 	src, out := &proof.Trace.In, &proof.Trace.Out
-	f := p.AtChain(at, "Containers on %s can %s: Docker's rule for it in %s is gone, and %s on %s gets to %s on %s.", from[0].Name, what, at.Name, src.Src, src.In, Endpoint(out.Dst, out.DPort), out.Out)
+	f := p.AtChain(at, "Docker's rule for %s in %s is gone, which keeps it apart from other networks: what %s on %s sends gets to %s on %s.", from[0].Name, at.Name, src.Src, src.In, Endpoint(out.Dst, out.DPort), out.Out)
 	f.Severity = Medium
+	if c := v.connect(*src, netfilter.TraceOptions{}); c.Result != netfilter.Answered {
+		// Answers are packets from one network to another as well, and the rules for that way may still be there.
+		f.Severity = Low
+		f.detail("Answers do not come back, so that no connection is made; datagrams get there all the same.")
+	}
 	f.Identity = "isolation of a network"
 	f.Proof = proof
-	f.Detail = "Docker writes one for every network. Somebody deleted it, or an older file was restored, while Docker ran."
+	f.detail("Docker writes one for every network. Somebody deleted it, or an older file was restored, while Docker ran.")
 	f.Help.Text = "Restart Docker, which writes its chains and jumps anew."
 	f.Help.Commands = []string{"systemctl restart docker"}
 	p.Report(f)

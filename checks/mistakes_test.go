@@ -60,10 +60,15 @@ iptables -A INPUT -p icmp -j ACCEPT
 			commands: "iptables -D FORWARD -i br-4f1a0c77be21 ! -o br-4f1a0c77be21 -j ACCEPT\n"},
 		{name: "the way out of a network gone on 28.0.0", base: "release-28.0.0-ufw", want: []string{"high DU011"},
 			commands: "iptables -F ufw-reject-forward\niptables -D FORWARD -i br-4f1a0c77be21 -j ACCEPT\n"},
-		{name: "the isolation of a network gone", base: "release-24", want: []string{"medium DU011"}, message: "Containers on br-4f1a0c77be21 can reach the other networks",
+		{name: "the isolation of both networks gone", base: "release-24", want: []string{"medium DU011"}, message: "Docker's rule for br-4f1a0c77be21 in DOCKER-ISOLATION-STAGE-1 is gone",
+			commands: "iptables -t nat -A POSTROUTING -s 172.19.0.0/16 ! -o br-9b3d55e0aa17 -j MASQUERADE\niptables -t nat -I DOCKER -i br-9b3d55e0aa17 -j RETURN\n" +
+				"iptables -I DOCKER-ISOLATION-STAGE-1 -i br-9b3d55e0aa17 ! -o br-9b3d55e0aa17 -j DOCKER-ISOLATION-STAGE-2\niptables -I DOCKER-ISOLATION-STAGE-2 -o br-9b3d55e0aa17 -j DROP\n" +
+				"iptables -I FORWARD 3 -i br-9b3d55e0aa17 -o br-9b3d55e0aa17 -j ACCEPT\niptables -I FORWARD 3 -i br-9b3d55e0aa17 ! -o br-9b3d55e0aa17 -j ACCEPT\n" +
+				"iptables -I FORWARD 3 -o br-9b3d55e0aa17 -j DOCKER\niptables -I FORWARD 3 -o br-9b3d55e0aa17 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n" +
+				"iptables -D DOCKER-ISOLATION-STAGE-1 -i br-4f1a0c77be21 ! -o br-4f1a0c77be21 -j DOCKER-ISOLATION-STAGE-2\niptables -D DOCKER-ISOLATION-STAGE-1 -i docker0 ! -o docker0 -j DOCKER-ISOLATION-STAGE-2\n"},
+		// The answers still meet the rules of the other network: no connection is made.
+		{name: "the isolation of one network gone", base: "release-24",
 			commands: "iptables -D DOCKER-ISOLATION-STAGE-1 -i br-4f1a0c77be21 ! -o br-4f1a0c77be21 -j DOCKER-ISOLATION-STAGE-2\n"},
-		{name: "the isolation of a network from others gone", base: "release-24", want: []string{"medium DU011"}, message: "Containers on docker0 can be reached from the other networks",
-			commands: "iptables -D DOCKER-ISOLATION-STAGE-2 -o docker0 -j DROP\n"},
 		{name: "two drops behind Docker's rules", base: "release-29", want: []string{"high ORD003"}, command: "iptables -I DOCKER-USER -m iprange --src-range 198.51.100.10-198.51.100.60 -j DROP",
 			commands: "iptables -A FORWARD -s 203.0.113.0/24 -j DROP\niptables -A FORWARD -m iprange --src-range 198.51.100.10-198.51.100.60 -j DROP\n"},
 		{name: "ufw's REJECT between Docker 28.0.0's rules", base: "release-28.0.0-ufw", want: []string{"high ORD004"}, command: "iptables -I FORWARD 6 -i docker0 -j ACCEPT"},
