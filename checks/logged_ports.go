@@ -22,9 +22,13 @@ func (p *Pass) loggedPorts(v *View, c *ruleset.Chain) {
 			p.reportLogged(f)
 			return
 		}
+		tried := 0
 		for _, fw := range v.publications() {
 			if fw.pub == nil || fw.pub.HostPort.Lo == fw.pub.ContainerPort {
 				continue
+			}
+			if tried++; tried > handful {
+				break
 			}
 			logged := v.exposed().flow.Hits(r).Intersect(v.rewrittenBy(fw))
 			proof := v.Prove(logged, "a connection that is logged", Every(Matched(fw.rule), Matched(r)))
