@@ -16,7 +16,7 @@ func co003() *Check {
 	return &Check{
 		ID: "CO003", Name: "ufw-glue-incomplete", Severity: Medium, Precision: HighPrecision, Score: "6.5",
 		Tags: []string{"security", "docker", "ufw", "external/cwe/cwe-284"}, Since: "0.1.0",
-		Absorbs: []string{"EX001"}, Run: runCO003,
+		Absorbs: []string{"EX001", "ST001"}, Run: runCO003,
 	}
 }
 
@@ -106,6 +106,14 @@ func (p *Pass) noFinalDeny(v *View, c *ruleset.Chain, jump *ruleset.Rule) {
 	f.Help.Text = "Run ufw-docker install, which writes the whole block into /etc/ufw/after.rules, and reload ufw. Until then a closing deny does for what comes in from outside."
 	if iface, known := v.Outside(); known {
 		f.Help.Commands = []string{v.Insert(c, beforeReturn(c), "-i "+iface+" -m conntrack --ctstate DNAT --ctdir ORIGINAL -j DROP")}
+	} else {
+		done := map[string]bool{}
+		for _, x := range open {
+			if b := x.pub.Bridge; b != nil && !done[b.Name] && len(done) < handful {
+				done[b.Name] = true
+				f.Help.Commands = append(f.Help.Commands, v.Insert(c, beforeReturn(c), "! -i "+b.Name+" -o "+b.Name+" -m conntrack --ctstate DNAT --ctdir ORIGINAL -j DROP"))
+			}
+		}
 	}
 	p.Report(f)
 }
@@ -155,13 +163,18 @@ func (p *Pass) halfRangeOfUDP(v *View, c *ruleset.Chain) {
 		}
 		top := ports.Ranges[0].Hi
 		f := p.At(r, "The UDP deny of %s ends at port %d, so datagrams from outside to higher container ports pass, and answers to lower ones are dropped.", Place(r), top)
-		f.Severity = Low
 		f.Identity = "half range " + fmt.Sprint(top)
+		for _, x := range c.Rules {
+			if trustsSourcePort(x) {
+				// The same edition lets DNS answers back so.
+				f.Subjects = append(f.Subjects, RuleSubject(x))
+			}
+		}
 		for _, x := range v.publications() {
 			if x.pub.Proto == packet.UDP && x.pub.ContainerPort > top {
 				v.fill(x)
 				if proof := v.Prove(certainly(x.open), "a datagram to port "+PortName(x.pub), Every(Forwards(), NeverMatched(r))); proof != nil {
-					f.Severity, f.Proof = Medium, proof
+					f.Proof = proof
 					f.Subjects = append(f.Subjects, PortSubject(x.pub))
 					f.Related = append(f.Related, p.See(x.rule, "port %s goes to %s", PortName(x.pub), Endpoint(x.pub.ContainerIP, x.pub.ContainerPort)))
 					break

@@ -3,6 +3,7 @@ package checks
 import (
 	"regexp"
 
+	"github.com/dfwlint/dfwlint/docker"
 	"github.com/dfwlint/dfwlint/ruleset"
 )
 
@@ -28,6 +29,15 @@ func (p *Pass) copiesIn(v *View) map[*ruleset.Rule][]*ruleset.Rule {
 	return v.copied
 }
 
+// callsBans says whether a rule is the jump of a program that bans addresses to its chain: a restart that finds its state gone writes it once more.
+func (p *Pass) callsBans(r *ruleset.Rule) bool {
+	switch p.Docker.Owner(r) {
+	case docker.Fail2ban, docker.CrowdSec, docker.SSHGuard:
+		return r.Jump() != nil
+	}
+	return false
+}
+
 // copies gives the lists of a chain.
 func (p *Pass) copies(v *View, c *ruleset.Chain, writers map[*ruleset.Chain]bool) [][]*ruleset.Rule {
 	if len(c.Rules) < 2 || !v.Order().Referenced(c) {
@@ -43,7 +53,7 @@ func (p *Pass) copies(v *View, c *ruleset.Chain, writers map[*ruleset.Chain]bool
 	written := 0
 	for _, r := range c.Rules {
 		writes := writesPackets(r, writers)
-		if (terminal(r) || repeatable(r)) && !stateful(r) && p.IsUser(r) {
+		if (terminal(r) || repeatable(r)) && !stateful(r) && (p.IsUser(r) || p.callsBans(r)) {
 			k := copyKey(r)
 			s := first[k]
 			switch {

@@ -230,6 +230,10 @@ func agreesWithProbes(t *testing.T, name string, res *Result, f *Finding) {
 			if tr.Decided == nil || tr.Decided.Rule == nil || tr.Decided.Rule != f.Proof.Trace.Decided.Rule {
 				continue
 			}
+			if tr.Verdict == netfilter.Reject && p.Result == "refused" {
+				// A REJECT with a reset is that.
+				continue
+			}
 			got := p.Result == "open" || p.Result == "refused"
 			if want := tr.Verdict == netfilter.Accept; got != want {
 				t.Errorf("%s: %s: the proof ends in %s at %s, but the real packet to %s:%d was %s", name, f.Check.ID, tr.Verdict, Place(tr.Decided.Rule), p.Dst, p.DPort, p.Result)

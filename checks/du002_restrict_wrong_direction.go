@@ -184,18 +184,24 @@ func (v *View) insideNetworks() []netip.Prefix {
 // helpDirection tells how rules of a chain that name a bridge become rules about what comes in from outside.
 func (v *View) helpDirection(f *Finding, c *ruleset.Chain, bridge string, rules []*ruleset.Rule) {
 	out, known := v.Outside()
-	if !known {
-		f.Help.Text = fmt.Sprintf("Name the interface on which clients come in in place of %s, and let answers return before it.", bridge)
-		return
-	}
 	f.Help.Text = fmt.Sprintf("What clients send comes in on %s. Let answers return before it.", out)
+	if !known {
+		f.Help.Text = fmt.Sprintf("What clients send goes out by %s and does not come in there. Let answers return before it. Better still name the interface on which clients come in.", bridge)
+	}
 	f.Help.Fix = UnsafeFix
 	for _, r := range rules {
 		i, ok := ruleset.MatchOf[*ruleset.Iface](r)
 		if !ok {
 			continue
 		}
-		spec := strings.Replace(Spec(r), "-i "+i.Pattern.String(), "-i "+out, 1)
+		there := "-i " + out
+		if _, both := bridgeNames(r); !known && both {
+			f.Help.Fix = ManualFix
+			return
+		} else if !known {
+			there = "! -i " + i.Pattern.String() + " -o " + i.Pattern.String()
+		}
+		spec := strings.Replace(Spec(r), "-i "+i.Pattern.String(), there, 1)
 		f.Help.Commands = append(f.Help.Commands, v.Delete(r), v.Insert(c, r.Index, spec))
 	}
 	if !returnsReplies(c) {

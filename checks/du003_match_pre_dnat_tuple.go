@@ -8,6 +8,7 @@ import (
 
 	"github.com/dfwlint/dfwlint/docker"
 	"github.com/dfwlint/dfwlint/netfilter"
+	"github.com/dfwlint/dfwlint/packet"
 	"github.com/dfwlint/dfwlint/ruleset"
 )
 
@@ -29,6 +30,9 @@ func runDU003(p *Pass) {
 				for _, c := range t.Chains {
 					if slices.Equal(Hooks(c), []string{"FORWARD"}) {
 						p.beforeDNAT(v, c)
+						p.loggedPorts(v, c)
+					} else if c.Name == "DOCKER-USER" && fragment(v, c) {
+						p.loggedPorts(v, c)
 					}
 				}
 			}
@@ -131,7 +135,8 @@ func (v *View) aim(r *ruleset.Rule) (a *aim, ok bool) {
 	if a.addr == nil {
 		return a, a.ports != nil && a.proto != 0
 	}
-	if !a.addr.Prefix.IsSingleIP() {
+	if !a.addr.Prefix.IsSingleIP() || a.addr.Prefix.Addr().IsLoopback() {
+		// No packet with a loopback address is forwarded, whatever DNAT did.
 		return nil, false
 	}
 	local, known, _ := env.LocalKind(a.addr.Prefix.Addr())
@@ -182,10 +187,19 @@ func confuse(forwards []*forward, a *aim) (mistaken, doubtful, right []*forward)
 	return mistaken, doubtful, right
 }
 
-// passesBy proves that packets for a published port do not match the rule: if it is a deny, with one that is let through.
+// passesBy proves that packets for a published port do not match the rule: best with one that the rule is about, by its source and
+// interface, and that is let through although the rule is a deny, or stopped although it is not.
 func (v *View) passesBy(r *ruleset.Rule, f *forward) *Proof {
 	v.fill(f)
 	title := fmt.Sprintf("a connection from outside to port %s", PortName(f.pub))
+	set, ends := f.open, Ends(netfilter.Accept)
+	if c := classOf(r); c == allows || c == returns {
+		set, ends = f.asked.Minus(f.open), Ends(netfilter.Drop, netfilter.Reject)
+	}
+	meant := set.Intersect(only(v.Symbolic().Matching(r), packet.FieldSrc, packet.FieldIn))
+	if proof := v.Prove(certainly(meant), title, Every(Matched(f.rule), NeverMatched(r), ends)); proof != nil {
+		return proof
+	}
 	if !f.open.IsEmpty() && classOf(r) != allows {
 		if proof := v.Prove(certainly(f.open), title, Every(Matched(f.rule), NeverMatched(r), Ends(netfilter.Accept))); proof != nil {
 			return proof
@@ -335,7 +349,7 @@ func (p *Pass) sshPort(v *View, r *ruleset.Rule) {
 // helpOriginal gives the rule anew, by the ports that connections were opened to. keep says that the rule has also another use.
 func (v *View) helpOriginal(f *Finding, r *ruleset.Rule, ports []*forward, keep bool) {
 	f.Help.Text = "Ask for the port that the connection was opened to, which conntrack remembers: --ctorigdstport with --ctdir ORIGINAL."
-	if classOf(r) == allows {
+	if c := classOf(r); c == allows || c == returns {
 		f.Help.Text += " With --ctstate DNAT it lets nothing pass that goes to the container's own address."
 	}
 	// Where one published port can be meant, the rule says clearly what it is for.
@@ -394,7 +408,7 @@ func original(r *ruleset.Rule, addr netip.Addr, port *uint16) string {
 			i++
 		case w == "-j" || w == "-g" || w == "--jump" || w == "--goto":
 			state := ""
-			if classOf(r) == allows {
+			if c := classOf(r); c == allows || c == returns {
 				state = " --ctstate DNAT"
 			}
 			cond := "-m conntrack" + state

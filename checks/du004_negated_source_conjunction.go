@@ -70,6 +70,10 @@ func (p *Pass) exclusionsOf(v *View, c *ruleset.Chain) {
 			p.reportExclusions(v, xs)
 			continue
 		}
+		if xs := unknownSets(alike[k]); len(xs) > 1 {
+			p.reportUnknownSets(v, xs)
+			continue
+		}
 		if len(others) < fewExclusions {
 			others = append(others, alike[k]...)
 		}
@@ -183,7 +187,7 @@ func (v *View) exclusion(r *ruleset.Rule) (x exclusion, rest string, ok bool) {
 func (v *View) sparedBySet(r *ruleset.Rule, f packet.Field) (packet.Set, bool) {
 	all := v.Symbolic().Matching(r)
 	for _, key := range all.OpaqueVars() {
-		if strings.HasPrefix(key, "ipset ") {
+		if strings.HasPrefix(key, "ipset ") || strings.HasPrefix(key, "set ") {
 			return v.Space().None(), false
 		}
 	}
@@ -210,6 +214,49 @@ func disjoint(xs []exclusion) []exclusion {
 		}
 	}
 	return out
+}
+
+// unknownSets keeps those exclusions that spare the members of sets with unknown contents, each set once.
+func unknownSets(xs []exclusion) []exclusion {
+	var out []exclusion
+	for _, x := range xs {
+		if !x.known && !slices.ContainsFunc(out, func(y exclusion) bool { return y.what == x.what }) {
+			out = append(out, x)
+		}
+	}
+	return out
+}
+
+// reportUnknownSets reports rules that are alike but for the ipset whose members each spares: only who is in all of the sets passes.
+func (p *Pass) reportUnknownSets(v *View, xs []exclusion) {
+	first, last := xs[0], xs[len(xs)-1]
+	var proof *Proof
+	for _, flow := range []*netfilter.Flow{v.FromOutside(), v.ContainerEgress()} {
+		if proof == nil {
+			proof = v.Prove(flow.Hits(last.rule), fmt.Sprintf("a packet of those whom %s means to let in", Place(first.rule)), DeniedBy(last.rule))
+		}
+	}
+	if proof == nil || v.Undecided() {
+		return
+	}
+	var spared []string
+	for _, x := range xs {
+		spared = append(spared, "\""+x.option+"\"")
+	}
+	f := p.At(last.rule, "These %d rules let only those pass who are in all of the sets: whoever fits one of %s alone is stopped by the rule for another.", len(xs), List(firstFew(spared, 4)))
+	f.Severity = Medium
+	f.Possible = true
+	f.Assumptions = append(f.Assumptions, "each of the sets is to be let in")
+	f.Proof = proof
+	for _, x := range xs {
+		f.Subjects = append(f.Subjects, RuleSubject(x.rule))
+		if x.rule != last.rule {
+			f.Related = append(f.Related, p.See(x.rule, "drops everybody else, the others' addresses too"))
+		}
+	}
+	f.Detail = "A packet has to survive every rule, so two negated conditions mean \"drop unless both hold\"."
+	v.helpExclusions(f, xs)
+	p.Report(f)
 }
 
 // reportExclusions reports rules that together let nobody pass, if packets of those whom one of them spares are really dropped by

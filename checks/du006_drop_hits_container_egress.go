@@ -3,6 +3,7 @@ package checks
 import (
 	"github.com/dfwlint/dfwlint/packet"
 	"github.com/dfwlint/dfwlint/ruleset"
+	"slices"
 )
 
 // du006 finds restrictions of published ports that also stop what containers open.
@@ -119,6 +120,27 @@ func (p *Pass) hitsEgress(v *View, r *ruleset.Rule) {
 	if known {
 		f.Help.Commands = []string{v.Delete(r), v.Insert(r.Chain, r.Index, "-i "+iface+" "+Spec(r))}
 		f.Help.Fix = SafeFix
+	} else if to := p.bridgesMeant(v, r); len(to) > 0 && len(to) <= handful {
+		f.Help.Text = "Limit the rule to what goes to containers from elsewhere. Better still name the interface on which clients come in with -i."
+		f.Help.Commands = []string{v.Delete(r)}
+		for i, bridge := range to {
+			f.Help.Commands = append(f.Help.Commands, v.Insert(r.Chain, r.Index+i, "! -i "+bridge+" -o "+bridge+" "+Spec(r)))
+		}
+		f.Help.Fix = UnsafeFix
 	}
 	p.Report(f)
+}
+
+// bridgesMeant are the bridges behind which there are published ports that a rule is about.
+func (p *Pass) bridgesMeant(v *View, r *ruleset.Rule) []string {
+	var out []string
+	ports, named := ruleset.MatchOf[*ruleset.Ports](r)
+	proto, hasProto := ruleset.MatchOf[*ruleset.Proto](r)
+	for _, pub := range p.Docker.Published {
+		if pub.V6 != v.V6() || pub.Bridge == nil || slices.Contains(out, pub.Bridge.Name) || hasProto && !proto.Not && proto.Proto != pub.Proto || named && !(&aim{ports: ports}).has(pub.ContainerPort) {
+			continue
+		}
+		out = append(out, pub.Bridge.Name)
+	}
+	return out
 }

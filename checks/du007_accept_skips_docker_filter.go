@@ -50,8 +50,11 @@ func (p *Pass) skips(v *View, rs *ruleset.Ruleset) {
 			continue
 		}
 		extra, key := v.Space().None(), "without DOCKER-USER "+from.key
+		elsewhere := v.forwardedBy(flow).Minus(p.dockerBridges(v, packet.FieldOut))
 		v.setAside(userJumps(rs), flow.Start, key, func(aside *netfilter.Flow, marked packet.Set) {
-			extra = asIs.Intersect(marked).Minus(v.forwardedBy(aside)).ForgetOpaque(key)
+			without := v.forwardedBy(aside)
+			extra = asIs.Intersect(marked).Minus(without).ForgetOpaque(key)
+			elsewhere = elsewhere.Intersect(marked).Minus(without).ForgetOpaque(key)
 		})
 		if extra.IsEmpty() || v.Undecided() {
 			continue
@@ -59,7 +62,8 @@ func (p *Pass) skips(v *View, rs *ruleset.Ruleset) {
 		extra = extra.Intersect(p.containersAlive(v))
 		rest := accepts[:0:0]
 		for _, r := range accepts {
-			if !p.reportSkip(v, r, flow.Hits(r).Intersect(extra), from.key) {
+			hits := flow.Hits(r)
+			if !p.reportSkip(v, r, hits.Intersect(extra), hits.Intersect(elsewhere), from.key) {
 				rest = append(rest, r)
 			}
 		}
@@ -109,8 +113,9 @@ func (p *Pass) containersAlive(v *View) packet.Set {
 	return set
 }
 
-// reportSkip reports one ACCEPT with what it opens.
-func (p *Pass) reportSkip(v *View, r *ruleset.Rule, extra packet.Set, from string) bool {
+// reportSkip reports one ACCEPT with what it opens. What it lets go elsewhere than to containers, and nothing else would,
+// has to stay.
+func (p *Pass) reportSkip(v *View, r *ruleset.Rule, extra, elsewhere packet.Set, from string) bool {
 	if extra.IsEmpty() {
 		return false
 	}
@@ -146,6 +151,14 @@ func (p *Pass) reportSkip(v *View, r *ruleset.Rule, extra packet.Set, from strin
 		f.Possible = true
 		f.Assumptions = append(f.Assumptions, "traffic within a bridge passes the rules (bridge-nf-call-iptables is 1)")
 	}
+	if !elsewhere.IsEmpty() && ownClients(r) {
+		// Meant to let clients of a VPN or virtual machines out; that it lets them in to containers as well is worth a word.
+		f.Severity = Low
+	}
+	if !elsewhere.IsEmpty() && p.returnToContainers(v, f, r, extra) {
+		p.Report(f)
+		return true
+	}
 	f.Help.Text = "Use RETURN in place of ACCEPT: published ports stay open to the same sources, and nothing else is opened."
 	spec := Spec(r)
 	if i := strings.LastIndex(spec, "-j ACCEPT"); i >= 0 && r.Chain.Name == "DOCKER-USER" {
@@ -157,5 +170,36 @@ func (p *Pass) reportSkip(v *View, r *ruleset.Rule, extra packet.Set, from strin
 		f.Help.Text += fmt.Sprintf(" In %s a RETURN goes back to where it was called from, so the rules behind that matter too.", r.Chain.Name)
 	}
 	p.Report(f)
+	return true
+}
+
+// ownClients says whether a rule speaks only of what comes from a VPN or from virtual machines: not of strangers.
+func ownClients(r *ruleset.Rule) bool {
+	for _, m := range r.Matches {
+		if i, ok := m.(*ruleset.Iface); ok && i.In && !i.Not {
+			return tunnelNames.MatchString(i.Pattern.Name) || guestNames.MatchString(i.Pattern.Name) || guestNames.MatchString(i.Pattern.Name+"0")
+		}
+	}
+	return false
+}
+
+// returnToContainers is the mend of an ACCEPT that also lets packets go elsewhere than to containers, such as those of a VPN
+// to the Internet, which RETURN would leave to the policy: what goes to a bridge of Docker's returns before it.
+func (p *Pass) returnToContainers(v *View, f *Finding, r *ruleset.Rule, extra packet.Set) bool {
+	spec := Spec(r)
+	i := strings.LastIndex(spec, "-j ACCEPT")
+	if _, out := bridgeNames(r); i < 0 || out || r.Chain.Name != "DOCKER-USER" {
+		return false
+	}
+	at := r.Index
+	for _, b := range p.Docker.Bridges {
+		if b.Stale || extra.Intersect(v.Symbolic().Iface(packet.FieldOut, b.Name)).IsEmpty() {
+			continue
+		}
+		f.Help.Commands = append(f.Help.Commands, v.Insert(r.Chain, at, spec[:i]+"-o "+b.Name+" -j RETURN"))
+		at++
+	}
+	f.Help.Text = "Let what goes to containers RETURN before the ACCEPT, which stays for what goes elsewhere: published ports stay open to the same sources, and nothing else of the containers is."
+	f.Help.Fix = UnsafeFix
 	return true
 }

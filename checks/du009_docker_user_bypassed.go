@@ -3,6 +3,7 @@ package checks
 import (
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/dfwlint/dfwlint/docker"
 	"github.com/dfwlint/dfwlint/netfilter"
@@ -128,7 +129,10 @@ func (p *Pass) reportBypass(v *View, r, jump *ruleset.Rule, hits packet.Set, los
 		f.Severity = Info
 		f.Detail = fmt.Sprintf("The rule is one of %s's, which puts its own on top: what it lets pass DOCKER-USER does not filter.", owner)
 		f.Help.Text = fmt.Sprintf("If that is not meant, filter what %s lets pass in mangle PREROUTING, or in its own configuration.", owner)
-	case r.Jump() == nil:
+	case r.Jump() != nil:
+		f.Help.Commands = []string{v.Delete(jump), v.Insert(jump.Chain, 1, Spec(jump))}
+		f.Help.Fix = UnsafeFix
+	default:
 		// Once the rule is deleted the jump stands one place higher, so that this is the place behind it.
 		f.Help.Commands = []string{v.Delete(r), v.Insert(r.Chain, jump.Index, Spec(r))}
 		f.Help.Text += " Behind the jump the rule still lets pass what DOCKER-USER leaves over."
@@ -162,13 +166,21 @@ func (p *Pass) bypassedBySwarm(v *View, rs *ruleset.Ruleset) {
 		return
 	}
 	for _, fw := range v.exposed().forwards {
-		if fw.pub == nil || !fw.pub.Swarm || fw.open.IsEmpty() || !wide(certain(only(fw.open, packet.FieldSrc))) {
+		if fw.pub == nil || !fw.pub.Swarm {
+			continue
+		}
+		if _, _, ok := v.strangersOn(certain(only(fw.open, packet.FieldSrc, packet.FieldIn))); !ok {
 			continue
 		}
 		missed := func(t *netfilter.Trace) bool {
 			return Forwards()(t) && !slices.ContainsFunc(drops, func(r *ruleset.Rule) bool { return Matched(r)(t) })
 		}
-		proof := v.Prove(fw.open, "a connection to a port that swarm publishes", missed)
+		// Best of those whom the rule would stop, were it not for the bridge.
+		meant := fw.open.Intersect(only(v.Symbolic().Matching(drops[0]), packet.FieldSrc, packet.FieldIn))
+		proof := v.Prove(meant, "a connection to a port that swarm publishes", missed)
+		if proof == nil {
+			proof = v.Prove(fw.open, "a connection to a port that swarm publishes", missed)
+		}
 		if proof == nil || v.Undecided() {
 			continue
 		}
@@ -179,9 +191,23 @@ func (p *Pass) bypassedBySwarm(v *View, rs *ruleset.Ruleset) {
 		f.Related = append(f.Related, p.See(fw.rule, "swarm forwards the port here"))
 		f.Subjects = append(f.Subjects, PortSubject(fw.pub))
 		f.Help.Text = fmt.Sprintf("Name the interface on which clients come in (-i) and the port that they ask for (--ctorigdstport), or repeat the rule for %s.", proof.Trace.Out.Out)
+		if spec := againFor(drops[0], proof.Trace.Out.Out); spec != "" {
+			f.Help.Commands = []string{v.Insert(drops[0].Chain, drops[0].Index, spec)}
+			f.Help.Fix = UnsafeFix
+		}
 		p.Report(f)
 		return
 	}
+}
+
+// againFor is a rule that names one interface to which packets go, for another one; empty where it names none.
+func againFor(r *ruleset.Rule, bridge string) string {
+	for _, m := range r.Matches {
+		if i, ok := m.(*ruleset.Iface); ok && !i.In && !i.Not {
+			return strings.Replace(Spec(r), "-o "+i.Pattern.String(), "-o "+bridge, 1)
+		}
+	}
+	return ""
 }
 
 // namesTarget says whether a rule is limited to an interface or address to which packets go.

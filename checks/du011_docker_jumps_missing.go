@@ -100,12 +100,16 @@ func (p *Pass) openingsUnhooked(v *View, rs *ruleset.Ruleset) {
 func (p *Pass) isolationUnhooked(v *View, rs *ruleset.Ruleset) {
 	for _, name := range []string{"DOCKER-ISOLATION", "DOCKER-ISOLATION-STAGE-1", "DOCKER-INTERNAL"} {
 		c := rs.Chain("filter", name)
-		if c == nil || slices.Contains(Hooks(c), "FORWARD") || !slices.ContainsFunc(c.Rules, func(r *ruleset.Rule) bool {
+		if c != nil && slices.Contains(Hooks(c), "FORWARD") {
+			p.isolationTorn(v, rs, c)
+			continue
+		}
+		if c == nil || !slices.ContainsFunc(c.Rules, func(r *ruleset.Rule) bool {
 			return p.Docker.Owner(r) == docker.Docker && !(ruleset.Unconditional(r) && classOf(r) == returns)
 		}) {
 			continue
 		}
-		proof := p.proveMixed(v)
+		proof := p.proveMixed(v, p.Docker.Bridges, p.Docker.Bridges)
 		if proof == nil {
 			continue
 		}
@@ -121,17 +125,76 @@ func (p *Pass) isolationUnhooked(v *View, rs *ruleset.Ruleset) {
 	}
 }
 
+// isolationTorn reports a network for which Docker's rule in the chain that keeps networks apart is gone, while it is there for others.
+func (p *Pass) isolationTorn(v *View, rs *ruleset.Ruleset, c *ruleset.Chain) {
+	if c.Name == "DOCKER-INTERNAL" || !v.whole() {
+		return
+	}
+	stage2 := rs.Chain("filter", "DOCKER-ISOLATION-STAGE-2")
+	var open, in []*docker.Bridge
+	for _, b := range p.Docker.Bridges {
+		if b.Internal || b.Stale || b.Routed || !hookedFor(rs, b) {
+			continue
+		}
+		switch {
+		case !names(c, b, true):
+			open = append(open, b)
+		case c.Name == "DOCKER-ISOLATION" && !names(c, b, false), c.Name != "DOCKER-ISOLATION" && stage2 != nil && !names(stage2, b, false):
+			in = append(in, b)
+		}
+	}
+	whole := len(p.Docker.Bridges) - len(open) - len(in)
+	if whole == 0 || len(open)+len(in) == 0 {
+		return
+	}
+	// Between two of them answers come back, too.
+	from, proof, at := open, p.proveMixed(v, open, open), c
+	if proof == nil {
+		proof = p.proveMixed(v, open, p.Docker.Bridges)
+	}
+	if proof == nil {
+		from, proof = in, p.proveMixed(v, p.Docker.Bridges, in)
+		if c.Name != "DOCKER-ISOLATION" {
+			at = stage2
+		}
+	}
+	if proof == nil {
+		return
+	}
+	src, out := &proof.Trace.In, &proof.Trace.Out
+	f := p.AtChain(at, "Docker's rule for %s in %s is gone, which keeps it apart from other networks: what %s on %s sends gets to %s on %s.", from[0].Name, at.Name, src.Src, src.In, Endpoint(out.Dst, out.DPort), out.Out)
+	f.Severity = Medium
+	if c := v.connect(*src, netfilter.TraceOptions{}); c.Result != netfilter.Answered {
+		// Answers are packets from one network to another as well, and the rules for that way may still be there.
+		f.Severity = Low
+		f.detail("Answers do not come back, so that no connection is made; datagrams get there all the same.")
+	}
+	f.Identity = "isolation of a network"
+	f.Proof = proof
+	f.detail("Docker writes one for every network. Somebody deleted it, or an older file was restored, while Docker ran.")
+	f.Help.Text = "Restart Docker, which writes its chains and jumps anew."
+	f.Help.Commands = []string{"systemctl restart docker"}
+	p.Report(f)
+}
+
+// names says whether a rule of a chain asks for what comes in on, or goes out by, the bridge.
+func names(c *ruleset.Chain, b *docker.Bridge, in bool) bool {
+	return slices.ContainsFunc(c.Rules, func(r *ruleset.Rule) bool {
+		return slices.ContainsFunc(r.Matches, func(m ruleset.Match) bool {
+			i, ok := m.(*ruleset.Iface)
+			return ok && i.In == in && !i.Not && i.Pattern.Name == b.Name
+		})
+	})
+}
+
 // proveMixed finds a container that opens a connection to an unpublished port in another network, or out of an internal one, and that no rule of a
-// person's lets through.
-func (p *Pass) proveMixed(v *View) *Proof {
+// person's lets through; the networks are those on which it may be and those to which it may get.
+func (p *Pass) proveMixed(v *View, sources, targets []*docker.Bridge) *Proof {
 	through := func(t *netfilter.Trace) bool {
 		return Forwards()(t) && t.Out.Out != t.In.In && (t.Decided == nil || t.Decided.Rule == nil || !p.IsUser(t.Decided.Rule))
 	}
-	bridges := p.Docker.Bridges
-	if len(bridges) > handful {
-		bridges = bridges[:handful]
-	}
-	for _, from := range bridges {
+	sources, targets = sources[:min(len(sources), handful)], targets[:min(len(targets), handful)]
+	for _, from := range sources {
 		src, ok := v.containerAddr(from.Name)
 		if !ok || from.Routed || from.Stale {
 			continue
@@ -141,7 +204,7 @@ func (p *Pass) proveMixed(v *View) *Proof {
 				return proof
 			}
 		}
-		for _, to := range bridges {
+		for _, to := range targets {
 			dst, ok := v.containerAddr(to.Name)
 			if !ok || to == from || to.Routed || to.Unprotected || to.Stale {
 				continue

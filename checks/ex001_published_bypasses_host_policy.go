@@ -2,9 +2,12 @@ package checks
 
 import (
 	"fmt"
+	"net/netip"
+	"slices"
 
 	"github.com/dfwlint/dfwlint/docker"
 	"github.com/dfwlint/dfwlint/packet"
+	"github.com/dfwlint/dfwlint/ruleset"
 )
 
 // ex001 finds published ports that the host's INPUT rules seem to close.
@@ -22,7 +25,7 @@ func runEX001(p *Pass) {
 		}
 		e := v.exposed()
 		for _, f := range e.forwards {
-			if f.pub != nil && !f.open.IsEmpty() && !v.meantFor(f.pub) {
+			if f.pub != nil && !f.open.IsEmpty() && !v.meantFor(f.pub) && !p.meantByDead(v, f.pub) {
 				p.bypassed(v, e, f)
 			}
 		}
@@ -54,6 +57,10 @@ func (p *Pass) bypassed(v *View, e *exposure, f *forward) {
 	g := p.At(f.rule, "Port %s is open to anybody%s: Docker forwards it to %s, so that INPUT, %s, is never asked.", name, v.onOutside(iface), inside, by)
 	if !main || webPort(f.pub) {
 		g.Severity = Medium
+	}
+	if privatelyBound(f.pub) {
+		g.Severity = Low
+		g.Message = fmt.Sprintf("Port %s is open to whoever reaches that address: Docker forwards it to %s, so that INPUT, %s, is never asked.", name, inside, by)
 	}
 	g.Identity = "port " + name
 	g.Subjects = append(g.Subjects, PortSubject(f.pub))
@@ -87,7 +94,28 @@ func (p *Pass) helpRestrict(v *View, g *Finding, f *forward, iface string) {
 	}
 }
 
+// privatelyBound says whether a port is published on a private address only, as one does for a network of one's own. A provider may translate a public
+// address to it.
+func privatelyBound(pub *docker.Published) bool {
+	return pub.HostIP.IsValid() && (pub.HostIP.IsPrivate() || netip.MustParsePrefix("100.64.0.0/10").Contains(pub.HostIP))
+}
+
 // webPort says whether a port is one of those that are usually meant for everybody.
 func webPort(pub *docker.Published) bool {
 	return pub.HostPort.Lo == pub.HostPort.Hi && (pub.HostPort.Lo == 80 || pub.HostPort.Lo == 443)
+}
+
+// meantByDead says whether a rule of INPUT that no packet reaches was to let everybody in to a published port: that it is open is meant then, and what is
+// wrong is the order.
+func (p *Pass) meantByDead(v *View, pub *docker.Published) bool {
+	return slices.ContainsFunc(p.deadRules(v), func(d dead) bool {
+		if has, _ := source(d.rule); has || classOf(d.rule) != allows || !slices.Contains(Hooks(d.rule.Chain), "INPUT") {
+			return false
+		}
+		proto, ok := ruleset.MatchOf[*ruleset.Proto](d.rule)
+		ports, named := ruleset.MatchOf[*ruleset.Ports](d.rule)
+		return ok && named && !proto.Not && proto.Proto == pub.Proto && !ports.Not && ports.Dir == ruleset.Dst && slices.ContainsFunc(ports.Ranges, func(x ruleset.PortRange) bool {
+			return x.Lo <= pub.HostPort.Lo && pub.HostPort.Hi <= x.Hi
+		})
+	})
 }

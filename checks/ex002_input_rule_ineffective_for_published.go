@@ -37,8 +37,9 @@ func runEX002(p *Pass) {
 		if len(ports) == 0 {
 			continue
 		}
-		p.idleDenies(v, e, ports, open)
-		p.idleAllows(v, e, ports, open)
+		closing := map[*ruleset.Rule]bool{}
+		p.idleAllows(v, e, ports, open, closing)
+		p.idleDenies(v, e, ports, open, closing)
 	}
 }
 
@@ -54,8 +55,8 @@ type idle struct {
 }
 
 // idleDenies reports the rules that would drop what is forwarded instead. The rules of one chain that miss the same ports
-// are one finding.
-func (p *Pass) idleDenies(v *View, e *exposure, ports []*forward, open packet.Set) {
+// are one finding. Those that only close an allow-list that is reported are not reported again.
+func (p *Pass) idleDenies(v *View, e *exposure, ports []*forward, open packet.Set, closing map[*ruleset.Rule]bool) {
 	type group struct {
 		chain *ruleset.Chain
 		ports string
@@ -63,7 +64,7 @@ func (p *Pass) idleDenies(v *View, e *exposure, ports []*forward, open packet.Se
 	members := map[group][]*idle{}
 	var order []group
 	for _, l := range e.losses {
-		if l.Rule == nil || p.Docker.Owner(l.Rule) == docker.Docker {
+		if l.Rule == nil || p.Docker.Owner(l.Rule) == docker.Docker || closing[l.Rule] {
 			continue
 		}
 		x := l.Set.Intersect(open)
@@ -192,8 +193,8 @@ func sourceSpec(r *ruleset.Rule) string {
 	return strings.Join(words, " ") + " "
 }
 
-// idleAllows reports rules that let some sources in to a port that is published to everybody.
-func (p *Pass) idleAllows(v *View, e *exposure, ports []*forward, open packet.Set) {
+// idleAllows reports rules that let some sources in to a port that is published to everybody, and notes the rules that deny the port to all others.
+func (p *Pass) idleAllows(v *View, e *exposure, ports []*forward, open packet.Set, closing map[*ruleset.Rule]bool) {
 	var named, general []*idle
 	for _, r := range p.inputRules(v) {
 		if classOf(r) != allows {
@@ -232,14 +233,14 @@ func (p *Pass) idleAllows(v *View, e *exposure, ports []*forward, open packet.Se
 		groups[k] = append(groups[k], d)
 	}
 	for _, k := range order {
-		p.reportIdleAllow(v, e, groups[k])
+		p.reportIdleAllow(v, e, groups[k], ports, closing)
 	}
 	if len(general) > 0 {
-		p.reportIdleAllow(v, e, general)
+		p.reportIdleAllow(v, e, general, ports, closing)
 	}
 }
 
-func (p *Pass) reportIdleAllow(v *View, e *exposure, all []*idle) {
+func (p *Pass) reportIdleAllow(v *View, e *exposure, all []*idle, ports []*forward, closing map[*ruleset.Rule]bool) {
 	d := all[0]
 	port := d.ports[0]
 	bypass := e.bypass(port)
@@ -266,6 +267,12 @@ func (p *Pass) reportIdleAllow(v *View, e *exposure, all []*idle) {
 	}
 	if loss, ok := e.lossOf(shown); ok {
 		f.Related = append(f.Related, p.sees(loss, "would drop everybody else, if the packets came here"))
+		if d.named && loss.Rule != nil && len(missed(ports, loss.Set)) == len(d.ports) {
+			if has, _ := source(loss.Rule); !has {
+				closing[loss.Rule] = true
+				f.Subjects = append(f.Subjects, RuleSubject(loss.Rule))
+			}
+		}
 	}
 	f.Related = append(f.Related, p.seePorts(d.ports)...)
 	for _, port := range d.ports {

@@ -65,7 +65,14 @@ func (p *Pass) sensitive(v *View, f *forward) {
 	if !main {
 		g.Severity = min(g.Severity, Medium)
 	}
-	if e := v.exposed(); len(e.losses) > 0 && g.Severity < High {
+	if privatelyBound(f.pub) {
+		g.Severity = min(g.Severity, Low)
+		g.Message = fmt.Sprintf("%s is open to whoever reaches %s: port %s leads to %s, the usual port of that service.", strings.ToUpper(s.name[:1])+s.name[1:], f.pub.HostIP, name, Endpoint(f.pub.ContainerIP, f.pub.ContainerPort))
+		if s.byHost {
+			g.Message = fmt.Sprintf("Port %s, the usual port of %s, is open to whoever reaches that address and leads to %s.", name, s.name, Endpoint(f.pub.ContainerIP, f.pub.ContainerPort))
+		}
+		g.detail("From the Internet that is nobody, unless a provider translates a public address to it.")
+	} else if e := v.exposed(); len(e.losses) > 0 && g.Severity < High {
 		// INPUT says that the port should be closed: then it matters as much as for any other port.
 		if _, main, ok := v.strangersOn(e.bypass(f)); ok && main {
 			g.Severity = High

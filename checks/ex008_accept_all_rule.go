@@ -127,8 +127,25 @@ func (p *Pass) acceptsAll(v *View, r *ruleset.Rule, input bool) bool {
 	if proof == nil || v.Undecided() {
 		return false
 	}
+	if role == maybeUplink && p.undoes(r, without, gained.Forget(packet.FieldOut, packet.FieldTTL).Intersect(marked)) {
+		role = uplink
+	}
 	p.reportAcceptsAll(v, r, iface, everywhere, role, stop, proof)
 	return true
+}
+
+// undoes says whether an accept rule leaves a later rule of a person's that stops a few ports nothing to stop on its interface: not everything is meant
+// to come in there then.
+func (p *Pass) undoes(r *ruleset.Rule, without *netfilter.Flow, gained packet.Set) bool {
+	for _, l := range without.Losses() {
+		if l.Rule == nil || l.Chain != r.Chain || l.Rule.Index < r.Index || !p.IsUser(l.Rule) {
+			continue
+		}
+		if _, named := ruleset.MatchOf[*ruleset.Ports](l.Rule); named && l.Set.Forget(packet.FieldTTL, packet.FieldOut).Overlaps(gained) {
+			return true
+		}
+	}
+	return false
 }
 
 func (p *Pass) reportAcceptsAll(v *View, r *ruleset.Rule, iface string, everywhere bool, role wayOut, stop netfilter.Loss, proof *Proof) {
@@ -147,15 +164,15 @@ func (p *Pass) reportAcceptsAll(v *View, r *ruleset.Rule, iface string, everywhe
 	f := p.At(r, "%s accepts %s from anybody%s, so that %s does not stop it.", Place(r), what, on, idle)
 	f.Proof = proof
 	f.Related = append(f.Related, p.sees(stop, "would stop it otherwise"))
-	if role == maybeUplink {
-		f.Possible = true
-		f.Severity = Medium
-		f.Assumptions = append(f.Assumptions, iface+" leads to the Internet, not to a network of yours.")
-	}
 	for _, d := range p.deadRules(v) {
 		if len(d.by) > 0 && d.first() == r {
 			f.Subjects = append(f.Subjects, RuleSubject(d.rule))
 		}
+	}
+	if role == maybeUplink {
+		f.Possible = true
+		f.Severity = Medium
+		f.Assumptions = append(f.Assumptions, iface+" leads to the Internet, not to a network of yours.")
 	}
 	f.Help.Text = fmt.Sprintf("Accept the ports that are meant to be open, each by a rule of its own, and delete this one. Before it is deleted, see that ssh and what else is needed on %s has its rule.", iface)
 	f.Help.Commands = []string{v.Delete(r)}

@@ -81,6 +81,8 @@ type Finding struct {
 	// Group names the common cause of like findings of a check. When more than a handful share it, they are
 	// reported as one with a Count. Empty keeps the finding apart.
 	Group string
+	// Together says that the findings of the group are one mistake, which takes all their commands to mend: two are already reported as one.
+	Together bool
 	// Absorbs holds findings of other checks that have the same cause.
 	Absorbs []*Finding
 	// Count is how many like findings this one stands for; 0 means 1.

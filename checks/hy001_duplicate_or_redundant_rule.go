@@ -19,9 +19,11 @@ func hy001() *Check {
 func runHY001(p *Pass) {
 	for _, v := range p.Views {
 		copies := p.copiesIn(v)
-		for _, r := range p.UserRules(v) {
-			if list := copies[r]; list != nil && list[0] == r {
-				p.reportCopies(v, list)
+		for _, rs := range v.Sets {
+			for r := range rs.AllRules() {
+				if list := copies[r]; list != nil && list[0] == r {
+					p.reportCopies(v, list)
+				}
 			}
 		}
 		for _, d := range p.deadRules(v) {

@@ -169,8 +169,11 @@ func (p *Pass) hot(v *View, r *ruleset.Rule, t *ruleset.Log, set packet.Set, tit
 	}
 	f := p.At(r, "The %s of %s has no limit and logs every packet of connections that are already established.", t.Name, Place(r))
 	if !strings.HasPrefix(title, "an answer") {
-		if m, ok := set.Pick(&packet.Prefs{Ins: v.Net.Env.Outside}); ok {
-			f.Proof = v.ProvePacket(m.Packet, title, Matched(r))
+		// A port that Docker publishes is forwarded before INPUT.
+		for _, s := range []packet.Set{set, set.Minus(v.toPublished(set.Space()))} {
+			if m, ok := s.Pick(&packet.Prefs{Ins: v.Net.Env.Outside}); ok && f.Proof == nil {
+				f.Proof = v.ProvePacket(m.Packet, title, Matched(r))
+			}
 		}
 		if f.Proof == nil {
 			return
@@ -250,7 +253,6 @@ func (p *Pass) early(v *View, r *ruleset.Rule, t *ruleset.Log) {
 // leftInDocker reports a rule that logs in a chain of Docker's, where nothing of a person's stays.
 func (p *Pass) leftInDocker(v *View, r *ruleset.Rule, t *ruleset.Log) {
 	f := p.At(r, "The %s of %s is left from a search for a fault: it stands among Docker's own rules and has no limit.", t.Name, Place(r))
-	f.Severity = Low
 	f.Help.Text = "Delete it when the search is over; Docker does so when it starts. What is to be logged for good belongs into DOCKER-USER, with -m limit. No packet's fate depends on it."
 	f.Help.Commands = []string{v.Delete(r)}
 	f.Help.Fix = SafeFix
@@ -264,8 +266,8 @@ var placeInPrefix = regexp.MustCompile(`(?i)\b(nat|filter|mangle|raw|prerouting|
 // nothing that lasts: it is for the search for a fault.
 func (p *Pass) leftInNAT(v *View, r *ruleset.Rule, t *ruleset.Log) {
 	f := p.At(r, "The %s of %s is left from a search for a fault: nat sees the first packet of each connection, and logs it without limit.", t.Name, Place(r))
-	f.Severity = Low
 	if !placeInPrefix.MatchString(t.Prefix) {
+		f.Severity = Low
 		f.Message = fmt.Sprintf("The %s of %s logs the first packet of every connection, without limit.", t.Name, Place(r))
 	}
 	f.Help.Text = "Delete it when the search is over. No packet's fate depends on it."

@@ -28,7 +28,7 @@ func TestListeners(t *testing.T) {
 		{"Redis listens on [::], which takes IPv4 too", policy, "EX004", on("::", 6379, "redis-server"), true, High},
 		{"Redis listens on the loopback", policy, "EX004", on("127.0.0.1", 6379, "redis-server"), false, 0},
 		{"the port is open, and nobody listens", named, "EX004", on("0.0.0.0", 22, "sshd"), true, Low},
-		{"docker-proxy listens on [::]", restricted + six, "V6002", on("::", 5432, "docker-proxy"), true, High},
+		{"docker-proxy listens on [::]", restricted + six, "V6002", on("::", 5432, "docker-proxy"), true, Critical},
 		{"docker-proxy listens on 0.0.0.0", restricted + six, "V6002", on("0.0.0.0", 5432, "docker-proxy"), false, 0},
 		{"nobody listens over IPv6", restricted + six, "V6001", on("0.0.0.0", 22, "sshd"), true, Low},
 	} {

@@ -16,7 +16,7 @@ import (
 func lo001() *Check {
 	return &Check{
 		ID: "LO001", Name: "ssh-lockout", Severity: Critical, Precision: HighPrecision,
-		Tags: []string{"lockout", "availability"}, Since: "0.1.0", Absorbs: []string{"ST002"}, Run: runLO001,
+		Tags: []string{"lockout", "availability"}, Since: "0.1.0", Absorbs: []string{"ST002", "NAT001"}, Run: runLO001,
 	}
 }
 
@@ -70,6 +70,12 @@ func (p *Pass) sshShut(v *View, port uint16, known bool) *Finding {
 		return nil
 	}
 	if !in.IsEmpty() {
+		if v.Net.Env.OutsideKnown && !in.Overlaps(v.knownOutside()) && !v.opensInside(p, ssh) {
+			// It comes in on an interface that no rule names, if there is one.
+			if f := p.sshTaken(v, flow, port, known); f != nil {
+				return f
+			}
+		}
 		return p.sshUnanswered(v, in, port, known)
 	}
 	if v.opensInside(p, ssh) {
@@ -122,6 +128,15 @@ func (p *Pass) sshNarrow(v *View, ports []uint16, known bool) []*Finding {
 		out = append(out, f)
 	}
 	return out
+}
+
+// knownOutside are the packets that come in on the interfaces that are known to lead outside.
+func (v *View) knownOutside() packet.Set {
+	set := v.Space().None()
+	for _, name := range v.Net.Env.Outside {
+		set = set.Union(v.Symbolic().Iface(packet.FieldIn, name))
+	}
+	return set
 }
 
 // acceptedBy are the rules of INPUT, and of what it calls, by which packets of a flow are accepted.
@@ -203,11 +218,8 @@ func (p *Pass) sshDropped(v *View, asked packet.Set, port uint16, known bool) *F
 	if !known {
 		f.Possible = true
 		f.Assumptions = append(f.Assumptions, fmt.Sprintf("sshd listens on port %d", port))
-		switch {
-		case meant == nil && p.Host.Live:
-			// Whoever took the dump has another way in.
-			f.Severity = Info
-		case meant == nil:
+		if meant == nil {
+			// Whoever took a live dump had a way in: the session from before the rules, perhaps, which ESTABLISHED keeps.
 			f.Severity = High
 		}
 	}
@@ -272,11 +284,11 @@ func sshRule(rs *ruleset.Ruleset, port uint16) *ruleset.Rule {
 	return nil
 }
 
-// opensOtherTCP says whether somebody outside may open a TCP connection to another port of the host that is none of the well-known services, so that sshd
-// may listen there.
+// opensOtherTCP says whether somebody outside may open a TCP connection to another port of the host that is none of the well-known services and that
+// Docker does not publish, so that sshd may listen there.
 func (v *View) opensOtherTCP(port uint16) bool {
 	sp := v.Space()
-	rest := sp.Value(packet.FieldProto, packet.TCP).Intersect(sp.Value(packet.FieldFragment, 0)).Minus(v.wellKnown()).Minus(sp.Value(packet.FieldDPort, uint64(port)))
+	rest := sp.Value(packet.FieldProto, packet.TCP).Intersect(sp.Value(packet.FieldFragment, 0)).Minus(v.wellKnown()).Minus(v.toPublished(sp)).Minus(sp.Value(packet.FieldDPort, uint64(port)))
 	return v.hostPolicy().allowed.Overlaps(rest)
 }
 
@@ -317,6 +329,9 @@ func (p *Pass) sshTaken(v *View, flow *netfilter.Flow, port uint16, known bool) 
 			f.Assumptions = append(f.Assumptions, fmt.Sprintf("sshd listens on port %d", port))
 		}
 		f.Help.Text = fmt.Sprintf("Forward another port of the host, or only what is addressed to another of its addresses (-d), or move sshd away from port %d first.", port)
+		if p.IsUser(fw.rule) {
+			f.Help.Commands = []string{v.Delete(fw.rule)}
+		}
 		return f
 	}
 	return nil

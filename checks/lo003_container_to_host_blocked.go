@@ -3,10 +3,12 @@ package checks
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 
 	"github.com/dfwlint/dfwlint/docker"
 	"github.com/dfwlint/dfwlint/netfilter"
 	"github.com/dfwlint/dfwlint/packet"
+	"github.com/dfwlint/dfwlint/ruleset"
 )
 
 // lo003 finds host firewalls that containers cannot get through to what the host offers.
@@ -82,7 +84,7 @@ func (p *Pass) callsOf(v *View, b *docker.Bridge, src netip.Addr) []call {
 	host, _ := v.Net.Env.HostAddr(v.Net.Env.Outside[0])
 	var out []call
 	for _, pub := range p.Docker.Published {
-		if pub.V6 != v.V6() || len(out) == callsTried || pub.HostIP.IsValid() && pub.HostIP.IsLoopback() || pub.Swarm {
+		if pub.V6 != v.V6() || len(out) == callsTried || pub.HostIP.IsValid() && pub.HostIP.IsLoopback() || pub.Swarm || p.meantByDead(v, pub) {
 			continue
 		}
 		to := host
@@ -115,6 +117,26 @@ func (v *View) gatewayOf(iface string) (netip.Addr, bool) {
 	return netip.Addr{}, false
 }
 
+// lets says whether a rule of INPUT that names one of the published ports that are asked for lets strangers in to it: whoever wrote that rule means the
+// port to be reached. Docker's default network, which is always there, does not count where no container is known on it.
+func (p *Pass) lets(v *View, calls []call) bool {
+	sp := v.Space()
+	return slices.ContainsFunc(calls, func(c call) bool {
+		if b := p.Docker.Bridge(c.bridge); b != nil && b.Name == "docker0" && len(b.Published) == 0 {
+			return false
+		}
+		if c.pub == nil || !slices.ContainsFunc(p.inputRules(v), func(r *ruleset.Rule) bool {
+			ports, ok := ruleset.MatchOf[*ruleset.Ports](r)
+			return ok && classOf(r) == allows && ports.Dir != ruleset.Src && !ports.Not && (&aim{ports: ports}).names(c.to.Port())
+		}) {
+			return false
+		}
+		asked := v.hostPolicy().allowed.Intersect(sp.Builder().Value(packet.FieldProto, uint64(c.proto)).Value(packet.FieldDPort, uint64(c.to.Port())).Set())
+		_, _, ok := v.strangersOn(certain(only(asked, packet.FieldSrc, packet.FieldIn)))
+		return ok
+	})
+}
+
 // reportBlockedCalls makes one finding of all that one rule or policy denies.
 func (p *Pass) reportBlockedCalls(v *View, calls []call) {
 	first := calls[0]
@@ -145,7 +167,7 @@ func (p *Pass) reportBlockedCalls(v *View, calls []call) {
 		symptom = "\"Connection refused\" or \"No route to host\""
 	}
 	f.Detail = fmt.Sprintf("From outside the ports may well answer: only containers see %s. Between containers of one network the container's name and port need no rule of the host's.", symptom)
-	if step.Rule == nil || p.generated(step.Rule) {
+	if (step.Rule == nil || p.generated(step.Rule)) && !p.lets(v, calls) {
 		// A closed policy, or a default of ufw's or firewalld's, keeps containers out as well as anybody else: that is as often meant as not.
 		f.Severity = Low
 	}

@@ -156,7 +156,7 @@ func (v *View) letsOut(port uint16) bool {
 		}
 		for _, c := range t.Chains {
 			for _, r := range c.Rules {
-				if classOf(r) == allows && outward(c) && mayOpen(r, port) {
+				if classOf(r) == allows && outward(c) && v.mayOpen(r, port) {
 					return true
 				}
 			}
@@ -176,7 +176,7 @@ func outward(c *ruleset.Chain) bool {
 }
 
 // mayOpen says whether an accepting rule lets some new connections to a port out by an interface other than lo.
-func mayOpen(r *ruleset.Rule, port uint16) bool {
+func (v *View) mayOpen(r *ruleset.Rule, port uint16) bool {
 	for _, m := range r.Matches {
 		switch m := m.(type) {
 		case *ruleset.CTState:
@@ -184,7 +184,8 @@ func mayOpen(r *ruleset.Rule, port uint16) bool {
 				return false
 			}
 		case *ruleset.Iface:
-			if !m.In && !m.Not && m.Pattern.Name == "lo" {
+			// To containers and virtual machines is not outside.
+			if !m.In && !m.Not && (m.Pattern.Name == "lo" || v.Net.Env.IsInside(m.Pattern.Name) || m.Pattern.Wildcard && (m.Pattern.Name == "br-" || m.Pattern.Name == "docker")) {
 				return false
 			}
 		case *ruleset.Addr:

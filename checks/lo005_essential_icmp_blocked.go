@@ -6,6 +6,7 @@ import (
 
 	"github.com/dfwlint/dfwlint/netfilter"
 	"github.com/dfwlint/dfwlint/packet"
+	"github.com/dfwlint/dfwlint/ruleset"
 )
 
 // lo005 finds rules that drop the ICMP messages without which connections hang or IPv6 stops.
@@ -25,6 +26,7 @@ func runLO005(p *Pass) {
 			p.neighboursBlocked(v)
 		}
 		p.tooBigBlocked(v)
+		p.tooBigForContainers(v)
 	}
 }
 
@@ -68,6 +70,57 @@ func (p *Pass) tooBigBlocked(v *View) {
 		f.Help.Fix = SafeFix
 	}
 	p.Report(f)
+}
+
+// tooBigForContainers reports a rule on ICMP in the way of forwarded packets by which a container does not learn that its packets are too big for the way.
+func (p *Pass) tooBigForContainers(v *View) {
+	if !v.Net.Env.Forwarding || p.Docker.InContainer {
+		return
+	}
+	for i, b := range p.Docker.Bridges {
+		src, ok := v.containerOn(b)
+		if i == callsTried {
+			return
+		}
+		if !ok || b.Internal || b.Stale {
+			continue
+		}
+		far := v.stranger()
+		c := v.connect(dial(b.Name, src, far, packet.TCP, 443), netfilter.TraceOptions{})
+		if c.Request == nil || c.Result != netfilter.Answered || c.Request.Out.State == packet.Untracked {
+			continue
+		}
+		end := &c.Request.Out
+		m := packet.Packet{
+			In: end.Out, Src: far.Next(), Dst: end.Src, Proto: packet.ICMP, ICMPType: 3, ICMPCode: 4, TTL: 64, Length: 576,
+			State: packet.Related, Dir: packet.Reply, Orig: end.Orig, Reply: end.Reply, Status: end.Status | packet.SeenReply | packet.Confirmed,
+		}
+		what, spec := "ICMP \"fragmentation needed\"", "-p icmp -m icmp --icmp-type 3/4 -j ACCEPT"
+		if v.V6() {
+			m.Proto, m.ICMPType, m.ICMPCode, m.Length = packet.ICMPv6, 2, 0, 1280
+			what, spec = "ICMPv6 \"packet too big\"", "-p ipv6-icmp -m icmp6 --icmpv6-type 2 -j ACCEPT"
+		}
+		proof := v.ProvePacket(m, "the message of a router on the way of one of a container's connections", deniedIn(netfilter.Forward))
+		if proof == nil || proof.Trace.Decided.Rule == nil || namesAddress(proof.Trace.Decided.Rule) {
+			continue
+		}
+		if proto, ok := ruleset.MatchOf[*ruleset.Proto](proof.Trace.Decided.Rule); !ok || proto.Not || proto.Proto != m.Proto {
+			// What drops other packets as well is the business of other checks.
+			continue
+		}
+		step := proof.Trace.Decided
+		f := p.At(step.Rule, "%s for containers' connections is dropped: by %s.", what, denier(step))
+		f.Identity = "too big for containers"
+		f.Proof = proof
+		f.Detail = "Connections over a way with a smaller MTU, such as a tunnel, are opened and then hang as soon as much is sent."
+		f.Help.Text = "Let related packets pass, or at least this message."
+		f.Help.Commands = v.letPast(step, spec)
+		if len(f.Help.Commands) > 0 {
+			f.Help.Fix = SafeFix
+		}
+		p.Report(f)
+		return
+	}
 }
 
 // closedToStrangers says whether the host gets no answers at all to what it opens itself, and lets nobody in: the family is switched off.

@@ -66,7 +66,7 @@ func groupAlike(found []*Finding) []*Finding {
 	for _, f := range found {
 		k := key{f.Check.ID, f.Group}
 		all := members[k]
-		if f.Group == "" || len(all) <= handful {
+		if f.Group == "" || len(all) <= handful && !(f.Together && len(all) > 1) {
 			out = append(out, f)
 			continue
 		}
@@ -81,8 +81,11 @@ func groupAlike(found []*Finding) []*Finding {
 				f.Subjects = append(f.Subjects, g.Subjects...)
 				f.Absorbs = append(f.Absorbs, g.Absorbs...)
 			}
+			if f.Together {
+				f.mendTogether(g)
+			}
 		}
-		for _, g := range all[1:handful] {
+		for _, g := range all[1:min(len(all), handful)] {
 			f.Related = append(f.Related, Related{Location: g.Primary, Message: "and here"})
 		}
 		more := fmt.Sprintf("This stands for %d findings with the same cause.", f.Count)
@@ -94,4 +97,16 @@ func groupAlike(found []*Finding) []*Finding {
 		out = append(out, f)
 	}
 	return out
+}
+
+// mendTogether adds the commands of a finding of the same group; what one of them must not do unasked, both must not.
+func (f *Finding) mendTogether(g *Finding) {
+	for _, c := range g.Help.Commands {
+		if len(f.Help.Commands) < 4*handful && !slices.Contains(f.Help.Commands, c) {
+			f.Help.Commands = append(f.Help.Commands, c)
+		}
+	}
+	if f.Help.Fix == SafeFix {
+		f.Help.Fix = g.Help.Fix
+	}
 }

@@ -138,14 +138,18 @@ func (p *Pass) forwardDropped(v *View, f *forward) {
 	if f.pub != nil {
 		g.Identity = "port " + PortName(f.pub)
 	}
-	g.Group = cause
+	g.Group, g.Together = cause, f.pub != nil
+	if f.pub == nil {
+		g.Group += " by hand"
+	}
 	g.Proof = proof
 	v.exposed().partly(g)
 	if step.Rule != nil {
 		g.Related = append(g.Related, p.See(step.Rule, "drops it for every source"))
 		g.Subjects = append(g.Subjects, RuleSubject(step.Rule))
-		if p.IsUser(step.Rule) && p.deliberate(v, step.Rule, f) {
-			g.Severity = Info
+		// What stands in DOCKER-USER, such as ufw-docker's deny, is meant, whoever wrote it.
+		if p.IsUser(step.Rule) && p.deliberate(v, step.Rule, f) || v.calledFrom(step.Rule.Chain, "DOCKER-USER") {
+			g.Severity, g.Together, g.Group = Info, false, cause+" meant"
 			g.Message = fmt.Sprintf("%s is closed for everybody outside, by %s.", f.name(), by)
 			filter := leadingTo(proof.Trace, step.Rule)
 			g.Help.Text = fmt.Sprintf("If that is what %s is for, the port need not be published. If not, delete it.", Place(filter))
@@ -322,7 +326,10 @@ func (p *Pass) answersDropped(v *View, f *forward, a *answered) {
 		g.Identity = "port " + PortName(f.pub)
 	}
 	g.Identity += " answers"
-	g.Group = "answers " + by
+	g.Group, g.Together = "answers "+by, f.pub != nil
+	if f.pub == nil {
+		g.Group += " by hand"
+	}
 	g.Proof = proof
 	v.exposed().partly(g)
 	if step.Rule != nil {

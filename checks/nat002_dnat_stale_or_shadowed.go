@@ -72,6 +72,9 @@ func (p *Pass) shadowed(v *View, t *taken) {
 			f.Assumptions = append(f.Assumptions, "the two targets are not the same container")
 		}
 		f.Help.Text = "Delete one of the two, or give each its own port or address (-d)."
+		if p.IsUser(t.by) {
+			f.Help.Commands = []string{v.Delete(t.by)}
+		}
 	}
 	if gone, known := p.gone(v, t.by); known && gone {
 		f.Detail = fmt.Sprintf("No running container has the address of %s.", sends(t.by))

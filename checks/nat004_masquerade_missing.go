@@ -71,7 +71,8 @@ func (p *Pass) unmasked(v *View, post *ruleset.Chain) {
 		}
 		to, _ := v.farAway()
 		leaves := func(t *netfilter.Trace) bool {
-			return Forwards()(t) && t.Out.Src == t.In.Src && !v.Net.Env.IsInside(t.Out.Out)
+			// What conntrack does not see is never translated: that is ST004's.
+			return Forwards()(t) && t.Out.Src == t.In.Src && !v.Net.Env.IsInside(t.Out.Out) && t.Out.State != packet.Untracked
 		}
 		title := "a connection that a container on " + name + " opens"
 		proof := v.proveAt(dial(name, src, to, packet.TCP, 443), title, leaves)
@@ -198,6 +199,9 @@ func (p *Pass) reportBare(v *View, post *ruleset.Chain, n *bare, others bool) {
 	}
 	if p.Docker.HasDocker && p.Docker.Bridge(n.bridge) != nil {
 		f.Help.Text += " A restart of Docker does it as well, if it was Docker's rule that went missing."
+		if !n.known {
+			f.Help.Commands = []string{"systemctl restart docker"}
+		}
 	}
 	p.Report(f)
 }

@@ -18,10 +18,18 @@ func nat006() *Check {
 
 func runNAT006(p *Pass) {
 	for _, v := range p.Views {
+		shadowed := map[*ruleset.Rule][]*taken{}
+		var order []*ruleset.Rule
 		for _, t := range v.takenForwards() {
 			if _, dnat := t.by.Target.(*ruleset.DNAT); !dnat && t.f.pub != nil {
-				p.jumpShadowed(v, &t)
+				if shadowed[t.by] == nil {
+					order = append(order, t.by)
+				}
+				shadowed[t.by] = append(shadowed[t.by], &t)
 			}
+		}
+		for _, by := range order {
+			p.jumpShadowed(v, shadowed[by])
 		}
 		for _, rs := range v.Sets {
 			p.outputUnhooked(v, rs)
@@ -29,23 +37,35 @@ func runNAT006(p *Pass) {
 	}
 }
 
-// jumpShadowed reports a published port to whose DNAT rule no stranger's packet comes.
-func (p *Pass) jumpShadowed(v *View, t *taken) {
+// jumpShadowed reports published ports to whose DNAT rules no stranger's packet comes, because of one rule before them.
+func (p *Pass) jumpShadowed(v *View, all []*taken) {
+	t := all[0]
+	ports := make([]*forward, len(all))
+	for i, x := range all {
+		ports[i] = x.f
+	}
+	what, its, container := "Published port "+PortName(t.f.pub)+" is", "its packets", "its container"
+	if len(all) > 1 {
+		what, its, container = capital(portsPhrase(ports))+" are", "their packets", "their containers"
+	}
 	_, redirect := t.by.Target.(*ruleset.Redirect)
-	end := "ends nat for its packets before Docker forwards them"
+	end := "ends nat for " + its + " before Docker forwards them"
 	if redirect {
-		end = "sends its packets to " + sends(t.by) + " before Docker forwards them"
+		end = "sends " + its + " to " + sends(t.by) + " before Docker forwards them"
 	}
 	whom := ""
 	if t.some {
 		whom = " for nearly all clients"
 	}
-	f := p.At(t.by, "Published port %s is not forwarded to its container%s: %s %s.", PortName(t.f.pub), whom, Place(t.by), end)
-	f.Identity += " before " + PortName(t.f.pub)
-	f.Subjects = append(f.Subjects, t.f.subjects()...)
-	f.Group = "shadowed by " + RuleSubject(t.by)
+	f := p.At(t.by, "%s not forwarded to %s%s: %s %s.", what, container, whom, Place(t.by), end)
+	f.Identity += " before " + portList(ports)
 	f.Proof = t.proof
-	f.Related = append(f.Related, p.See(t.f.rule, "would forward to %s", t.f.target()))
+	for i, x := range all {
+		f.Subjects = append(f.Subjects, x.f.subjects()...)
+		if i < handful {
+			f.Related = append(f.Related, p.See(x.f.rule, "would forward to %s", x.f.target()))
+		}
+	}
 	if redirect {
 		f.Detail = "Whatever listens on the redirected port answers in place of the container."
 		f.Help.Text = "Publish the container on another port, or limit the REDIRECT to what it is for."

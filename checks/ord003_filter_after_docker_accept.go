@@ -158,7 +158,10 @@ func (p *Pass) reportLate(v *View, l lateFilter, proof *Proof, what string) {
 	r, by := l.rule, proof.Trace.Decided.Rule
 	f := p.At(r, "This %s has no effect on containers: %s is accepted by Docker before, by %s.", TargetName(r), what, Place(by))
 	f.Proof = proof
-	f.Group = "after Docker " + RuleSubject(l.call)
+	f.Group, f.Together = "after Docker "+RuleSubject(l.call), true
+	if l.call == r {
+		f.Group = "after Docker in " + RuleSubject(proof.Trace.Decided.Rule) + what
+	}
 	f.Related = append(f.Related, p.See(by, "Docker accepts it here"))
 	if l.call != r {
 		f.Related = append(f.Related, p.See(l.call, "the filter is entered from here, which is too late"))
@@ -197,6 +200,11 @@ func onlySources(r *ruleset.Rule) bool {
 		switch m := m.(type) {
 		case *ruleset.Comment, *ruleset.Always:
 		case *ruleset.Addr:
+			if m.Dir != ruleset.Src || m.Not {
+				return false
+			}
+			named = true
+		case *ruleset.IPRange:
 			if m.Dir != ruleset.Src || m.Not {
 				return false
 			}

@@ -48,8 +48,9 @@ func (p *Pass) beforeDocker(v *View, forward *ruleset.Chain) {
 	}
 }
 
-// earlyEnds gives the rules that drop everything, or all that passes an interface, or send it away for good, and that stand before Docker's first
+// earlyEnds gives the rules that drop everything, or all that passes an interface, or send it away for good, and that stand before Docker's last
 // rule that opens something: in FORWARD or in chains that are called there, but for DOCKER-USER, where people close what they want closed.
+// What Docker's rules before them let through does not come to them.
 func (p *Pass) earlyEnds(v *View, forward *ruleset.Chain) []*ruleset.Rule {
 	var out []*ruleset.Rule
 	seen := map[*ruleset.Chain]bool{}
@@ -67,11 +68,8 @@ func (p *Pass) earlyEnds(v *View, forward *ruleset.Chain) []*ruleset.Rule {
 			}
 		}
 	}
-	for _, r := range forward.Rules {
+	for _, r := range forward.Rules[:p.lastOpening(forward)] {
 		if p.Docker.Owner(r) == docker.Docker {
-			if opens(r) {
-				return out
-			}
 			continue
 		}
 		if to := r.Jump(); to != nil {
@@ -84,8 +82,17 @@ func (p *Pass) earlyEnds(v *View, forward *ruleset.Chain) []*ruleset.Rule {
 			out = append(out, r)
 		}
 	}
-	// Nothing of Docker's comes after it.
-	return nil
+	return out
+}
+
+// lastOpening is how many rules of FORWARD stand before the last one of Docker's that opens something.
+func (p *Pass) lastOpening(forward *ruleset.Chain) int {
+	for i := len(forward.Rules) - 1; i >= 0; i-- {
+		if r := forward.Rules[i]; p.Docker.Owner(r) == docker.Docker && opens(r) {
+			return i
+		}
+	}
+	return 0
 }
 
 // goesFor says whether a rule sends packets to another chain for good.
@@ -179,21 +186,24 @@ func (p *Pass) closedEgress(v *View, ends []*ruleset.Rule) map[*ruleset.Rule]*cl
 	if len(v.docker.Bridges) == 0 || !hitsAny(real, ends) {
 		return out
 	}
+	sp := v.Space()
+	// Echo requests that a front end lets pass do not make a way out.
+	ported := sp.Value(packet.FieldProto, packet.TCP).Union(sp.Value(packet.FieldProto, packet.UDP))
 	left := func(flow *netfilter.Flow) packet.Set {
-		set := v.Space().None()
+		set := sp.None()
 		for _, part := range flow.Forwarded {
-			set = set.Union(part.Set.Intersect(v.Symbolic().ByOutside()).Keep(packet.FieldIn))
+			set = set.Union(part.Set.Intersect(v.Symbolic().ByOutside()).Intersect(ported).Keep(packet.FieldIn))
 		}
 		return set
 	}
-	gets := v.Space().None()
+	gets := sp.None()
 	v.leavingOut(real.Start, ends, func(flow *netfilter.Flow, clean func(packet.Set) packet.Set) {
 		gets = left(flow)
 	})
 	none := gets.Minus(left(real))
 	for _, r := range ends {
 		for _, b := range v.docker.Bridges {
-			here := real.Hits(r).Intersect(none).Intersect(v.Symbolic().Iface(packet.FieldIn, b.Name)).Intersect(v.Symbolic().ByOutside())
+			here := real.Hits(r).Intersect(none).Intersect(v.Symbolic().Iface(packet.FieldIn, b.Name)).Intersect(v.Symbolic().ByOutside()).Intersect(ported)
 			if here.IsEmpty() {
 				continue
 			}
@@ -247,8 +257,40 @@ func (p *Pass) reportEarly(v *View, r *ruleset.Rule, in, out *closure) {
 	if _, reject := r.Target.(*ruleset.Reject); reject {
 		f.Detail += " Clients see \"No route to host\" or the like."
 	}
-	p.helpEarly(v, f, r)
+	if entry := p.entry(closed.proof.Trace); entry != nil && !p.IsUser(r) {
+		p.helpSplit(v, f, entry)
+	} else {
+		p.helpEarly(v, f, r)
+	}
 	p.Report(f)
+}
+
+// entry is the rule of FORWARD by which a dropped packet left it, if some of Docker's rules that open something stand before that and some behind:
+// release 28.0.0 appends an ACCEPT for each network.
+func (p *Pass) entry(t *netfilter.Trace) *ruleset.Rule {
+	var last *ruleset.Rule
+	for _, s := range t.Steps {
+		if s.Matched && s.Rule != nil && s.Rule.Chain.Builtin && s.Rule.Chain.Name == "FORWARD" {
+			last = s.Rule
+		}
+	}
+	if last == nil || !slices.ContainsFunc(last.Chain.Rules[:last.Index-1], func(r *ruleset.Rule) bool { return p.Docker.Owner(r) == docker.Docker && opens(r) }) {
+		return nil
+	}
+	return last
+}
+
+// helpSplit moves the rules of Docker's that stand behind another program's in front of them.
+func (p *Pass) helpSplit(v *View, f *Finding, entry *ruleset.Rule) {
+	f.Detail = "Docker's rules stand partly before it and partly behind: release 28.0.0 appends an ACCEPT for each network to FORWARD, behind all that other programs have there."
+	f.Help.Text = "Upgrade to Docker 28.0.1 or newer, which keeps these rules in DOCKER-FORWARD near the top. Until then they can be moved by hand, for the networks of the moment."
+	at := entry.Index
+	for _, r := range entry.Chain.Rules[entry.Index:] {
+		if r.Jump() == nil && p.Docker.Owner(r) == docker.Docker && opens(r) && len(f.Help.Commands) < 2*handful {
+			f.Help.Commands = append(f.Help.Commands, v.Delete(r), v.Insert(entry.Chain, at, Spec(r)))
+			at++
+		}
+	}
 }
 
 // helpEarly moves the rule to the end of FORWARD, where it only takes what nobody wants.

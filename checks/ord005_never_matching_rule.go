@@ -13,7 +13,7 @@ import (
 func ord005() *Check {
 	return &Check{
 		ID: "ORD005", Name: "never-matching-rule", Severity: Medium, Precision: HighPrecision,
-		Tags: []string{"ordering", "dead-rule"}, Since: "0.1.0", Run: runORD005,
+		Tags: []string{"ordering", "dead-rule"}, Since: "0.1.0", Absorbs: []string{"HY006"}, Run: runORD005,
 	}
 }
 
@@ -195,16 +195,19 @@ func (v *View) strangeName(r *ruleset.Rule) (why, detail string) {
 }
 
 // loopbackAbroad finds a rule that lets packets of a loopback address pass where only packets of other machines and containers come:
-// routing drops such packets before (ip_route_input_slow in net/ipv4/route.c). To drop them once more does no harm.
+// routing drops such packets before (ip_route_input_slow in net/ipv4/route.c). To drop them once more does no harm, but for one who means to close a port
+// so.
 func (v *View) loopbackAbroad(r *ruleset.Rule) (why, detail string) {
-	if classOf(r) != allows && classOf(r) != returns || r.Chain.Table.Name == "nat" || r.Chain.Table.Name == "raw" || v.localnet() {
+	_, port := ruleset.MatchOf[*ruleset.Ports](r)
+	closes := classOf(r) == denies && port
+	if classOf(r) != allows && classOf(r) != returns && !closes || r.Chain.Table.Name == "nat" || r.Chain.Table.Name == "raw" || v.localnet() {
 		return "", ""
 	}
 	if !slices.Equal(Hooks(r.Chain), []string{"FORWARD"}) {
 		return "", ""
 	}
 	for _, m := range r.Matches {
-		if a, ok := m.(*ruleset.Addr); ok && !a.Not && a.Mask == nil && a.Prefix.Addr().IsLoopback() && a.Prefix.Bits() >= 8 {
+		if a, ok := m.(*ruleset.Addr); ok && !a.Not && a.Mask == nil && a.Prefix.Addr().IsLoopback() && a.Prefix.Bits() >= 8 && (!closes || a.Dir == ruleset.Dst) {
 			return fmt.Sprintf("%s, but routing forwards no packet with a loopback address", matchText(r, m)),
 				"What the host and its containers send to published ports through 127.0.0.1 does not come through FORWARD with that address."
 		}

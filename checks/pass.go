@@ -124,11 +124,15 @@ func (p *Pass) See(r *ruleset.Rule, format string, args ...any) Related {
 }
 
 // Report hands a finding in. One that is only Possible loses a step of precision. So is one whose packet comes in on an
-// interface that nothing names, although others are known to lead outside.
+// interface that nothing names, although others are known to lead outside; where strangers who get in are all that the finding
+// is about, it keeps the lowest, as most hosts have no such interface.
 func (p *Pass) Report(f *Finding) {
 	if name := p.unnamed(f); name != "" && !f.Possible {
 		f.Possible = true
 		f.Assumptions = append(f.Assumptions, name+" stands for another interface that leads outside; no rule names one")
+		if slices.Contains(f.Check.Tags, "exposure") {
+			f.Precision = LowPrecision
+		}
 	}
 	if f.Possible && f.Precision > LowPrecision {
 		f.Precision--

@@ -54,8 +54,18 @@ func Every(claims ...Claim) Claim {
 // is after DNAT), and walks it. It gives nil, and the finding must not be made, where the set is empty or the walk does not show
 // what is claimed. Of each preferred set in turn it takes a packet where it can.
 func (v *View) Prove(set packet.Set, title string, claim Claim, preferred ...packet.Set) *Proof {
+	proof, published := v.prove(set, title, claim, preferred)
+	if proof == nil && published {
+		// A set of what comes to INPUT may hold, by its port, what Docker forwards before it gets there.
+		proof, _ = v.prove(set.Minus(v.toPublished(set.Space())), title, claim, preferred)
+	}
+	return proof
+}
+
+// prove is Prove without a second try. published says that a packet was tried whose port Docker publishes.
+func (v *View) prove(set packet.Set, title string, claim Claim, preferred []packet.Set) (proof *Proof, published bool) {
 	if set.IsEmpty() || v.Undecided() {
-		return nil
+		return nil, false
 	}
 	for _, prefs := range v.prefs(set.Space(), preferred) {
 		m, ok := set.Pick(prefs)
@@ -65,11 +75,26 @@ func (v *View) Prove(set packet.Set, title string, claim Claim, preferred ...pac
 		for _, try := range v.starts(m) {
 			if t := v.way(try, claim); t != nil {
 				t.Assumptions = append(t.Assumptions, try.assuming...)
-				return &Proof{Title: title, Trace: t, Outcome: Outcome(t)}
+				return &Proof{Title: title, Trace: t, Outcome: Outcome(t)}, published
 			}
+			published = published || try.packet.In != "" && len(v.docker.PublishedOn(try.packet.Proto, try.packet.DPort)) > 0
 		}
 	}
-	return nil
+	return nil, published
+}
+
+// toPublished are the packets to ports that Docker publishes, the first of very many.
+func (v *View) toPublished(sp *packet.Space) packet.Set {
+	set := sp.None()
+	for i, pub := range v.docker.Published {
+		if i == portsTried {
+			break
+		}
+		if pub.V6 == v.V6() && pub.DNAT != nil {
+			set = set.Union(sp.Builder().Value(packet.FieldProto, uint64(pub.Proto)).Range(packet.FieldDPort, uint64(pub.HostPort.Lo), uint64(pub.HostPort.Hi)).Set())
+		}
+	}
+	return set
 }
 
 // A start is a packet to walk, and what the walk may take for granted.

@@ -15,7 +15,8 @@ import (
 func st001() *Check {
 	return &Check{
 		ID: "ST001", Name: "stateless-return-rule", Severity: High, Precision: HighPrecision, Score: "7.5",
-		Tags: []string{"security", "conntrack", "external/cwe/cwe-284"}, Since: "0.1.0", Run: runST001,
+		Tags: []string{"security", "conntrack", "external/cwe/cwe-284"}, Since: "0.1.0",
+		Absorbs: []string{"DU007", "EX005"}, Run: runST001,
 	}
 }
 

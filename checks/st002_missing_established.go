@@ -12,7 +12,7 @@ import (
 func st002() *Check {
 	return &Check{
 		ID: "ST002", Name: "missing-established", Severity: High, Precision: HighPrecision,
-		Tags: []string{"conntrack", "availability"}, Since: "0.1.0", Run: runST002,
+		Tags: []string{"conntrack", "availability"}, Since: "0.1.0", Absorbs: []string{"ORD001", "ORD002"}, Run: runST002,
 	}
 }
 
@@ -75,6 +75,12 @@ func runST002(p *Pass) {
 			f = p.AtChain(step.Chain, "The policy of %s also drops the answers to what the host asks %s: no rule lets established connections pass.", step.Chain.Name, what)
 		}
 		f.Identity = "answers to the host"
+		for _, r := range step.Chain.Rules {
+			if state, ok := ruleset.MatchOf[*ruleset.CTState](r); ok && classOf(r) == allows && !state.Not && state.States&ruleset.StateEstablished != 0 {
+				// Behind what drops everything it never acts, and that is the same mistake.
+				f.Subjects = append(f.Subjects, RuleSubject(r))
+			}
+		}
 		if step.Rule == nil && len(step.Chain.Rules) == 0 {
 			// A whole host is hardly ever shut like this; a part of a dump often looks so.
 			f.Severity = Medium

@@ -70,7 +70,7 @@ func (p *Pass) untracksPublished(v *View, r *ruleset.Rule) bool {
 	}
 	f := p.At(r, "Connections to %s are not forwarded: this rule takes them out of conntrack, and NAT is done by conntrack only.", portOfHost(&proof.Trace.In))
 	f.Proof = proof
-	p.finishUntracked(f)
+	p.finishUntracked(v, r, f)
 	return true
 }
 
@@ -91,7 +91,7 @@ func (p *Pass) untracksEgress(v *View, r *ruleset.Rule) bool {
 	in := &proof.Trace.In
 	f := p.At(r, "What containers open to %s leaves without masquerading: this rule takes it out of conntrack, and no answer finds the way back to %s.", where(in), in.Src)
 	f.Proof = proof
-	p.finishUntracked(f)
+	p.finishUntracked(v, r, f)
 	return true
 }
 
@@ -141,7 +141,7 @@ func (p *Pass) untracksAnswers(v *View, r *ruleset.Rule) {
 			}
 			f := p.At(r, "The answers of %s to %s are lost: this rule takes them out of conntrack, to which they belong to no connection then.", s.name, who)
 			f.Proof = proof
-			p.finishUntracked(f)
+			p.finishUntracked(v, r, f)
 			return
 		}
 	}
@@ -161,7 +161,8 @@ func (v *View) asking(s remote) []packet.Packet {
 	return append(out, own)
 }
 
-func (p *Pass) finishUntracked(f *Finding) {
-	f.Help.Text = "Narrow the rule to the one service that is to go untracked: name the host's address with -d (or -s for what it sends) and the port, and the interface with -i. What is forwarded or masqueraded has to be tracked."
+func (p *Pass) finishUntracked(v *View, r *ruleset.Rule, f *Finding) {
+	f.Help.Text = "Narrow the rule to the one service that is to go untracked: name the host's address with -d (or -s for what it sends) and the port, and the interface with -i. What is forwarded or masqueraded has to be tracked: a rule that is about nothing else is to be deleted."
+	f.Help.Commands = []string{v.Delete(r)}
 	p.Report(f)
 }

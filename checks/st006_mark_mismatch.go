@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/dfwlint/dfwlint/docker"
+	"github.com/dfwlint/dfwlint/netfilter"
 	"github.com/dfwlint/dfwlint/ruleset"
 )
 
@@ -195,6 +196,9 @@ func (p *Pass) firstOnly(v *View, r *ruleset.Rule, test *ruleset.Mark, by []*rul
 			continue
 		}
 		proof := v.ProveReply(request.Trace.In, "the answer to a connection whose first packet was marked", DecidedBy(r))
+		if answer := v.ProveReply(request.Trace.In, "", Ends(netfilter.Accept)); proof == nil && answer != nil {
+			proof = v.ProveReply(answer.Trace.In, "the next packet of a connection whose first one was marked", DecidedBy(r))
+		}
 		if proof == nil || v.Undecided() {
 			continue
 		}

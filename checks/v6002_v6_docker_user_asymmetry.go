@@ -15,7 +15,8 @@ import (
 func v6002() *Check {
 	return &Check{
 		ID: "V6002", Name: "v6-docker-user-asymmetry", Severity: High, Precision: HighPrecision, Score: "7.5",
-		Tags: []string{"security", "docker", "exposure", "ipv6", "external/cwe/cwe-284"}, Since: "0.1.0", Run: runV6002,
+		Tags: []string{"security", "docker", "exposure", "ipv6", "external/cwe/cwe-284"}, Since: "0.1.0",
+		Absorbs: []string{"EX003"}, Run: runV6002,
 	}
 }
 
@@ -199,6 +200,9 @@ func (p *Pass) reportAsymmetry(v4, v6 *View, r *ruleset.Rule, twins []*twin) {
 	f.Proof = twins[0].proof
 	for i, t := range twins {
 		f.Subjects = append(f.Subjects, PortSubject(t.pub))
+		if s, ok := serviceOf(t.pub); ok && !s.byHost {
+			f.Severity = max(f.Severity, s.severity)
+		}
 		if i == handful {
 			continue
 		}

@@ -135,6 +135,9 @@ func (n *Net) replyTo(req *Trace) (*packet.Packet, string) {
 	switch end.Proto {
 	case packet.TCP:
 		r.TCPFlags = 0x12
+		if end.Dir == packet.Reply {
+			r.TCPFlags = 0x10
+		}
 	case packet.ICMP:
 		r.ICMPType = 0
 	case packet.ICMPv6:
