@@ -31,7 +31,7 @@ type exposure struct {
 
 // From so many forwarding rules on only a choice of them is looked at: their sets would cost more than they tell.
 const (
-	tooMany = 400
+	tooMany = 2000
 	choice  = 24
 )
 
