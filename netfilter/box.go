@@ -1,10 +1,10 @@
 package netfilter
 
 import (
+	"math"
 	"math/bits"
 	"net/netip"
 
-	"github.com/dfwlint/dfwlint/packet"
 	"github.com/dfwlint/dfwlint/ruleset"
 )
 
@@ -271,6 +271,47 @@ func (b *box) overlaps(c *box) bool {
 	return true
 }
 
+// shared is how many packets two boxes share, in units of their own.
+func (b *box) shared(c *box) float64 {
+	n := 1.0
+	for i := range b.spans {
+		both, ok := meet(b.spans[i], c.spans[i])
+		if !ok {
+			return 0
+		}
+		n *= both.size()
+	}
+	protos := 0
+	for w := range b.protos {
+		protos += bits.OnesCount64(b.protos[w] & c.protos[w])
+	}
+	n *= float64(protos)
+	for d := range b.classes {
+		classes := 0
+		for w := range b.classes[d] {
+			classes += bits.OnesCount64(b.classes[d][w] & c.classes[d][w])
+		}
+		n *= float64(classes)
+	}
+	pieces := 0.0
+	if b.whole && c.whole {
+		pieces++
+	}
+	if b.later && c.later {
+		pieces++
+	}
+	return n * pieces
+}
+
+// size is how many numbers the span holds.
+func (s span) size() float64 {
+	d := number{s.hi.hi - s.lo.hi, s.hi.lo - s.lo.lo}
+	if s.hi.lo < s.lo.lo {
+		d.hi--
+	}
+	return math.Ldexp(float64(d.hi), 64) + float64(d.lo) + 1
+}
+
 // minus calls do for parts of b that lie outside of c and together with it cover b; it stops when do says so.
 func (b box) minus(c *box, do func(part box) bool) bool {
 	for i := range b.spans {
@@ -331,67 +372,4 @@ func (b *box) weight() int {
 		n += bits.OnesCount64(w) / 32
 	}
 	return n
-}
-
-// search looks for a part of a box that none of a list of boxes overlaps. The list is shared and must be sorted by weight, heaviest
-// first. It gives up when the steps run out.
-type search struct {
-	steps int
-	found *box
-}
-
-// leaves is true once a part was found, or the steps ran out.
-func (q *search) leaves(b box, by []*box) bool {
-	if q.steps--; q.steps < 0 {
-		return true
-	}
-	var rest []*box
-	for _, c := range by {
-		if b.overlaps(c) {
-			rest = append(rest, c)
-		}
-	}
-	q.steps -= len(by) / 64
-	if len(rest) == 0 {
-		q.found = &b
-		return true
-	}
-	first := rest[0]
-	return !b.minus(first, func(part box) bool { return !q.leaves(part, rest[1:]) })
-}
-
-// sample makes a packet of a box.
-func (o *Order) sample(b *box) packet.Packet {
-	s := o.sym
-	p := packet.Packet{TTL: 64, Length: 333, State: packet.New, Fragment: !b.whole}
-	pick := func(set classSet) string {
-		var classes []int
-		for c := range s.ifaces.Len() {
-			if set[c/64]>>(c%64)&1 == 1 {
-				classes = append(classes, c)
-			}
-		}
-		return s.ifaces.Name(classes[o.rng.Intn(len(classes))])
-	}
-	p.In, p.Out = pick(b.classes[0]), pick(b.classes[1])
-	p.Src, p.Dst = b.spans[0].lo.addr(s.Net.V6()), b.spans[1].lo.addr(s.Net.V6())
-	// A protocol that nothing else asks for where one is left.
-	for _, proto := range [...]uint8{253, packet.TCP, packet.UDP} {
-		if b.protos[proto/64]>>(proto%64)&1 == 1 {
-			p.Proto = proto
-			break
-		}
-	}
-	if p.Proto == 0 {
-		for n := 1; n < 256; n++ {
-			if b.protos[n/64]>>(n%64)&1 == 1 {
-				p.Proto = uint8(n)
-				break
-			}
-		}
-	}
-	if p.HasPorts() {
-		p.SPort, p.DPort = uint16(b.spans[2].lo.lo), uint16(b.spans[3].lo.lo)
-	}
-	return p
 }

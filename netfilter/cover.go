@@ -2,6 +2,7 @@ package netfilter
 
 import (
 	"cmp"
+	"math"
 	"slices"
 
 	"github.com/dfwlint/dfwlint/packet"
@@ -46,7 +47,7 @@ func (o *Order) Covers(r *ruleset.Rule) (covers []Cover, complete bool) {
 		}()
 	}
 	rest := s.Space.None()
-	var found []Cover
+	var found []candidate
 	for _, root := range o.roots[r.Chain] {
 		if s.mutating(root) {
 			more, left := o.coversWritten(r, root)
@@ -56,7 +57,7 @@ func (o *Order) Covers(r *ruleset.Rule) (covers []Cover, complete bool) {
 			for _, c := range more {
 				rest = rest.Union(c.Set)
 			}
-			found = append(found, more...)
+			found = append(found, sized(more)...)
 			continue
 		}
 		if len(r.Chain.Rules) >= longChain {
@@ -71,49 +72,88 @@ func (o *Order) Covers(r *ruleset.Rule) (covers []Cover, complete bool) {
 			found = append(found, o.inChain(r, root, &rest)...)
 			continue
 		}
-		found = append(found, o.keeping(p, r, r, map[*ruleset.Chain]bool{}, &rest)...)
+		found = append(found, sized(o.keeping(p, r, r, map[*ruleset.Chain]bool{}, &rest))...)
 	}
-	largestFirst(found, r)
+	slices.SortStableFunc(found, func(a, b candidate) int {
+		return cmp.Or(cmp.Compare(b.size, a.size), opposes(b.Rule, r)-opposes(a.Rule, r))
+	})
 	for _, c := range found {
 		if rest.IsEmpty() || len(covers) == maxCovers {
 			break
 		}
+		if c.of.Space() != nil {
+			c.Set = s.matching(c.Rule, c.view).Intersect(c.of)
+		}
 		if c.Set.Overlaps(rest) {
-			covers = append(covers, c)
+			covers = append(covers, c.Cover)
 			rest = rest.Minus(c.Set)
 		}
 	}
 	return covers, rest.IsEmpty()
 }
 
-// largestFirst sorts covers by how many packets they keep from a rule, and those of the opposite verdict before their equals.
-func largestFirst(covers []Cover, r *ruleset.Rule) {
-	sizes := make(map[packet.Set]float64, len(covers))
-	for _, c := range covers {
-		if _, ok := sizes[c.Set]; !ok {
-			sizes[c.Set] = c.Set.Size()
-		}
-	}
-	slices.SortStableFunc(covers, func(a, b Cover) int {
-		return cmp.Or(cmp.Compare(sizes[b.Set], sizes[a.Set]), opposes(b.Rule, r)-opposes(a.Rule, r))
-	})
+// A candidate is a rule that may become a cover.
+type candidate struct {
+	Cover
+	// size is the log of how many packets it keeps from the rule.
+	size float64
+	// Where of is given the cover's set is yet to be made: what the rule matches of it.
+	of   packet.Set
+	view perspective
 }
 
-// inChain finds what the rules before r in its chain take of all that it would match, whatever comes to the chain.
-func (o *Order) inChain(r *ruleset.Rule, root *ruleset.Chain, rest *packet.Set) []Cover {
+// sized makes candidates of covers.
+func sized(covers []Cover) []candidate {
+	out := make([]candidate, len(covers))
+	sizes := make(map[packet.Set]float64, len(covers))
+	for i, c := range covers {
+		size, ok := sizes[c.Set]
+		if !ok {
+			size = c.Set.Size()
+			sizes[c.Set] = size
+		}
+		out[i] = candidate{Cover: c, size: size}
+	}
+	return out
+}
+
+// inChain finds what the rules before r in its chain take of all that it would match, whatever comes to the chain. For plain rules boxes
+// tell how much that is, and no sets are made of the thousands that may overlap.
+func (o *Order) inChain(r *ruleset.Rule, root *ruleset.Chain, rest *packet.Set) []candidate {
 	s := o.sym
 	view := viewOf(root.Table.Name)
 	want := s.universe(root.Table.Name, root.Name).Intersect(s.matching(r, view))
 	*rest = rest.Union(want)
-	var found []Cover
+	whole := s.anyBox(root)
+	own, plain := s.boxes(r, whole)
+	all := 0.0
+	for i := range own {
+		all += own[i].shared(&own[i])
+	}
+	size := want.Size()
+	var found []candidate
 	for _, q := range s.Net.candidates(r.Chain, hintOf(r)) {
 		if q.Index >= r.Index {
 			break
 		}
-		if keeps(q, r) {
+		if !keeps(q, r) {
+			continue
+		}
+		boxes, ok := o.boxesOf(q, root, whole)
+		if !plain || !ok {
 			if x := s.matching(q, view).Intersect(want); !x.IsEmpty() {
-				found = append(found, Cover{q, x})
+				found = append(found, candidate{Cover: Cover{q, x}, size: x.Size()})
 			}
+			continue
+		}
+		common := 0.0
+		for _, b := range boxes {
+			for i := range own {
+				common += b.shared(&own[i])
+			}
+		}
+		if common > 0 {
+			found = append(found, candidate{Cover: Cover{Rule: q}, size: size + math.Log2(common/all), of: want, view: view})
 		}
 	}
 	return found

@@ -28,12 +28,34 @@ type progress struct {
 	run []entry
 }
 
+// sets calls each for all sets that the tree holds.
+func (t *progress) sets(each func(*packet.Set)) {
+	if t == nil {
+		return
+	}
+	if t.gone != nil {
+		each(t.gone)
+	}
+	for i := range t.parts {
+		each(&t.parts[i])
+	}
+	t.head.sets(each)
+	t.tail.sets(each)
+}
+
 // taken are the packets that do not come to what follows.
 func (t *progress) taken() packet.Set {
 	if t.gone != nil {
 		return *t.gone
 	}
-	gone := t.parts[0].Space().Union(t.parts)
+	sets := t.parts
+	if t.run != nil {
+		sets = make([]packet.Set, len(t.run))
+		for i, e := range t.run {
+			sets[i] = e.match
+		}
+	}
+	gone := sets[0].Space().Union(sets)
 	if !gone.Space().Exhausted() {
 		// What was made when there was no more room is nothing to remember.
 		t.gone, t.parts = &gone, nil
@@ -65,16 +87,11 @@ func (t *progress) divide() {
 	}
 	half := len(t.run) / 2
 	t.head, t.tail = takes(t.run[:half], t.from), takes(t.run[half:], t.from+half)
-	t.run = nil
 }
 
 // takes is the progress of a run of which all that match are gone.
 func takes(run []entry, from int) *progress {
-	sets := make([]packet.Set, len(run))
-	for i, e := range run {
-		sets[i] = e.match
-	}
-	return &progress{from: from, to: from + len(run), parts: sets, run: run}
+	return &progress{from: from, to: from + len(run), run: run}
 }
 
 // A fate is what becomes of all packets that an entry matches, where that is the same for all.
@@ -116,7 +133,11 @@ func (s *Symbolic) runEffect(p *passage, run []entry, from, limit, once int) (ef
 	if len(run) == 1 {
 		run[0].simplify(p.sums[run[0].rule.Chain].domain)
 		e := s.ruleEffect(p, run[0])
-		e.steps = &progress{from: from, to: from + 1, parts: []packet.Set{e.ended, e.spared}}
+		if fateBy(run[0].rule) == mixed {
+			e.steps = &progress{from: from, to: from + 1, parts: []packet.Set{e.ended, e.spared}}
+		} else {
+			e.steps = takes(run, from)
+		}
 		return e, true
 	}
 	if len(run) <= once && !slices.ContainsFunc(run, func(x entry) bool { return fateBy(x.rule) == mixed }) {
@@ -145,7 +166,11 @@ func (s *Symbolic) runEffect(p *passage, run []entry, from, limit, once int) (ef
 		spared: a.spared.OrBoth(a.ended.Complement(), b.spared),
 		mapped: a.mapped,
 	}
-	e.steps = &progress{from: from, to: from + len(run), head: a.steps, tail: b.steps, parts: []packet.Set{e.ended, e.spared}}
+	if a.steps.run != nil && b.steps.run != nil {
+		e.steps = takes(run, from)
+	} else {
+		e.steps = &progress{from: from, to: from + len(run), head: a.steps, tail: b.steps, parts: []packet.Set{e.ended, e.spared}}
+	}
 	if len(b.mapped) > 0 {
 		gone := a.steps.taken()
 		apart := !gone.Overlaps(b.steps.taken())
@@ -203,7 +228,7 @@ func (s *Symbolic) atOnce(run []entry, from int) (e effect, ok bool) {
 	}
 	e.ended = first[accepted].Union(first[dropped]).Union(first[translated])
 	e.spared = first[accepted].Union(first[left])
-	e.steps = &progress{from: from, to: from + len(run), parts: []packet.Set{e.ended, e.spared}, run: run}
+	e.steps = takes(run, from)
 	for i, x := range run {
 		if fate(fates[i]) == translated {
 			e.mapped = append(e.mapped, mapping{x.rule, x.match})

@@ -231,7 +231,8 @@ func (o *Order) left(r *ruleset.Rule, root *ruleset.Chain) (dead, alive bool) {
 		if !keeps(q, r) {
 			continue
 		}
-		for _, b := range o.boxesOf(q, root, whole) {
+		bs, _ := o.boxesOf(q, root, whole)
+		for _, b := range bs {
 			for i := range own {
 				if own[i].overlaps(b) {
 					by = append(by, b)
@@ -266,19 +267,21 @@ func (o *Order) left(r *ruleset.Rule, root *ruleset.Chain) (dead, alive bool) {
 	return true, false
 }
 
-// boxesOf gives the boxes of a plain rule, made once.
-func (o *Order) boxesOf(r *ruleset.Rule, root *ruleset.Chain, whole box) []*box {
+// boxesOf gives the boxes of a plain rule, made once; ok is false for others.
+func (o *Order) boxesOf(r *ruleset.Rule, root *ruleset.Chain, whole box) (boxes []*box, ok bool) {
 	key := ruleUnder{r, root}
-	if b, ok := o.boxes[key]; ok {
-		return b
+	if b, known := o.boxes[key]; known {
+		return b, b != nil
 	}
-	bs, _ := o.sym.boxes(r, whole)
-	out := make([]*box, len(bs))
-	for i := range bs {
-		out[i] = &bs[i]
+	bs, ok := o.sym.boxes(r, whole)
+	if ok {
+		boxes = make([]*box, len(bs))
+		for i := range bs {
+			boxes[i] = &bs[i]
+		}
 	}
-	o.boxes[key] = out
-	return out
+	o.boxes[key] = boxes
+	return boxes, ok
 }
 
 // ruleUnder is a rule as met under a built-in chain.

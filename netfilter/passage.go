@@ -96,6 +96,8 @@ func (s *Symbolic) pass(root *ruleset.Chain, view perspective, set packet.Set, h
 	if p, ok := s.passages[key]; ok {
 		return p
 	}
+	s.asked(root, view) // what rules match stays
+	scope := s.Space.Scope()
 	limit := 0
 	if allowance > 0 {
 		limit = s.Space.Nodes() + allowance
@@ -148,10 +150,41 @@ func (s *Symbolic) pass(root *ruleset.Chain, view perspective, set packet.Set, h
 			}
 		}
 	}
+	p.keep(scope)
 	if hint == nil && allowance == 0 {
 		s.passages[key] = p
 	}
 	return p
+}
+
+// keep ends a scope for all but the sets of the passage: those on the way to what long chains decide are many.
+func (p *passage) keep(scope packet.Scope) {
+	var at []*packet.Set
+	note := func(x *packet.Set) {
+		if x.Space() != nil {
+			at = append(at, x)
+		}
+	}
+	for _, sum := range p.sums {
+		for _, x := range []*packet.Set{&sum.domain, &sum.accept, &sum.ended, &sum.entered} {
+			note(x)
+		}
+		for i := range sum.entries {
+			note(&sum.entries[i].match)
+		}
+		for i := range sum.mapped {
+			note(&sum.mapped[i].set)
+		}
+		sum.steps.sets(note)
+	}
+	sets := make([]packet.Set, len(at))
+	for i, x := range at {
+		sets[i] = *x
+	}
+	scope.End(sets)
+	for i, x := range at {
+		*x = sets[i]
+	}
 }
 
 // asked are the variables that the rules of a built-in chain, and of all that it calls, depend on.
