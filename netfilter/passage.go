@@ -15,7 +15,7 @@ type summary struct {
 	domain packet.Set
 	// from holds what each calling rule sends, until the domain is made of it.
 	from []packet.Set
-	// entries are the rules that some packet of the domain matches, in order.
+	// entries are the rules that some packet of the domain matches, in order; in a long chain perhaps a few more.
 	entries []entry
 	// steps is what the rules have decided or sent away by each rule.
 	steps *progress
@@ -30,7 +30,7 @@ type summary struct {
 	entered packet.Set
 }
 
-// entry is a rule that packets of the domain match.
+// entry is a rule that packets of the domain match, as far as it was asked.
 type entry struct {
 	rule  *ruleset.Rule
 	match packet.Set
