@@ -150,6 +150,10 @@ func (s *Symbolic) returned(p Part, local bool) packet.Set {
 		p = f.unmoved(Postrouting, f.throughAll(Postrouting, "mangle", p))
 		return s.began(began, p.Set)
 	}
+	if s.Net.V6() {
+		p.Set = p.Set.Minus(s.unheard())
+		began = p.Set
+	}
 	f := s.newFlow(p.Set)
 	in := p
 	in.Set = p.Set.Assign(packet.FieldOut, 0)

@@ -34,6 +34,8 @@ type Symbolic struct {
 	alias func(key string) string
 	// masquerade stands for the host's address in MASQUERADE's image; invalid for the one that the environment knows.
 	masquerade netip.Addr
+	// chosen remembers what choices tells.
+	chosen map[string][]choice
 }
 
 // A Budget bounds what sets may cost. Zero values mean the defaults.
