@@ -245,6 +245,11 @@ func (a *agreement) check(p packet.Packet, o TraceOptions) {
 			return
 		}
 	}
+	if many && out.Status&packet.SNATed != 0 && out.Src == tr.Out.Src {
+		// The translation that a bridge's copy got is that of the connection, and meets what the host gets at the end of INPUT.
+		out.Src, out.SPort, out.Status = out.Orig.Src, out.Orig.SPort, out.Status&^packet.SNATed
+		out.Reply = out.Orig.Reverse()
+	}
 	end := valuation(a.n, &out, o)
 	parts := a.f.Delivered
 	if tr.Path == PathForward {
