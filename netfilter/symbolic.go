@@ -174,7 +174,7 @@ func (s *Symbolic) matching(r *ruleset.Rule, view perspective) packet.Set {
 	}
 	for i, m := range r.Matches {
 		if !s.build(b, m, ported, view) {
-			if set, narrows := s.compile(r, m, i, view); narrows {
+			if set, narrows := s.condition(r, m, i, view); narrows {
 				b.And(set)
 			}
 		}
