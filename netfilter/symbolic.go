@@ -24,10 +24,12 @@ type Symbolic struct {
 	forwards  map[forwardKey]forwarded
 	types     [2]packet.Set // the relation of address and address class, for destination and source
 	routes    packet.Set
-	made      [3]bool
-	outside   packet.Set
-	tracked   packet.Set
-	order     *Order
+	// routesBack is the same of answers, which are told by what they answer.
+	routesBack packet.Set
+	made       [4]bool
+	outside    packet.Set
+	tracked    packet.Set
+	order      *Order
 	// bare says that no packet has extension headers.
 	bare bool
 	// alias renames opaque variables; nil leaves them as they are.
@@ -123,7 +125,9 @@ func (p perspective) raw() perspective { p.before = true; return p }
 
 // forRule is the perspective as far as the rule depends on it: all conditions but conntrack's are the same from each.
 func (p perspective) forRule(r *ruleset.Rule) perspective {
-	if p.turned || p == plain {
+	base := plain
+	base.turned = p.turned
+	if p == base {
 		return p
 	}
 	for _, m := range r.Matches {
@@ -141,7 +145,7 @@ func (p perspective) forRule(r *ruleset.Rule) perspective {
 			return p
 		}
 	}
-	return plain
+	return base
 }
 
 type chainKey struct {
