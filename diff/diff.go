@@ -121,6 +121,7 @@ func Compare(before, after []*netfilter.Net, o Options) *Result {
 		case a == nil && b == nil:
 		case a == nil || b == nil:
 			r.Notes = append(r.Notes, name+" is not compared: a dump of it was given for one side only")
+		case same(a, b, oldPubs, newPubs):
 		default:
 			for _, sender := range []Sender{Outside, Containers, Host} {
 				// Each has a space of its own, as what is known of one's packets is of no use for another's.

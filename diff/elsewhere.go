@@ -2,7 +2,6 @@ package diff
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/dfwlint/dfwlint/netfilter"
@@ -19,8 +18,8 @@ func (c *comparison) elsewhere(p *pair, rest packet.Set, sender Sender) []*Chang
 		sent packet.Set
 		lets bool
 	}
-	gather := func(ds []netfilter.Decision, names *renaming) []decision {
-		var out []decision
+	gather := func(ds []netfilter.Decision, names *renaming) (out []decision, at map[string]int) {
+		at = map[string]int{}
 		for _, d := range ds {
 			text := d.Chain.Table.Name + " " + d.Chain.Name + ": policy " + d.Chain.Policy.String()
 			if d.Rule != nil {
@@ -34,34 +33,34 @@ func (c *comparison) elsewhere(p *pair, rest packet.Set, sender Sender) []*Chang
 			if names != nil {
 				sent = names.set(sent)
 			}
-			i := slices.IndexFunc(out, func(o decision) bool { return o.text == text })
-			if i < 0 {
+			i, ok := at[text]
+			if !ok {
+				at[text] = len(out)
 				out = append(out, decision{text, sent, d.Lets})
 				continue
 			}
 			out[i].sent = out[i].sent.Union(sent)
 		}
-		return out
+		return out, at
 	}
-	olds := gather(c.old.Sym.Decisions(p.old), nil)
-	news := gather(c.new.Sym.Decisions(p.new), c.names)
+	olds, oldAt := gather(c.old.Sym.Decisions(p.old), nil)
+	news, newAt := gather(c.new.Sym.Decisions(p.new), c.names)
 	var out []*Change
 	for _, a := range olds {
-		left := a.sent.Intersect(rest)
-		for _, b := range news {
-			if b.text == a.text {
-				left = left.Minus(b.sent)
-			}
+		left := a.sent
+		if i, ok := newAt[a.text]; ok {
+			left = left.Minus(news[i].sent)
+		}
+		if left = left.Intersect(rest); left.IsEmpty() {
+			continue
 		}
 		for _, b := range news {
 			if b.lets != a.lets || b.text == a.text || len(out) == maxElsewhere {
 				continue
 			}
 			at := left.Intersect(b.sent)
-			for _, o := range olds {
-				if o.text == b.text {
-					at = at.Minus(o.sent)
-				}
+			if i, ok := oldAt[b.text]; ok {
+				at = at.Minus(olds[i].sent)
 			}
 			if at.IsEmpty() {
 				continue

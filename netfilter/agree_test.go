@@ -203,12 +203,52 @@ func (a *agreement) reversed(p *packet.Packet, o TraceOptions) TraceOptions {
 	return o
 }
 
+// templated answers what sets leave open once a CT target may have given packets a template: what a trace met.
+func (a *agreement) templated(tr *Trace, o TraceOptions) TraceOptions {
+	if !a.s.templates() {
+		return o
+	}
+	answers := maps.Clone(o.Opaque)
+	for _, st := range tr.Steps {
+		if st.Rule == nil || st.Chain.Table.Name != "raw" {
+			continue
+		}
+		for i, m := range st.Rule.Matches {
+			if asksConnection(m) {
+				if answers == nil {
+					answers = map[string]bool{}
+				}
+				key, _, not := a.n.opaqueKey(st.Rule, m, i)
+				answers[key] = (m != st.Failed) != not
+			}
+			if m == st.Failed {
+				break
+			}
+		}
+	}
+	o.Opaque = answers
+	return o
+}
+
+// possible says whether what a member of a set takes for granted is so, as far as a trace knows better.
+func (a *agreement) possible(p *packet.Packet, m packet.Model) bool {
+	o := a.reversed(p, TraceOptions{Opaque: m.Opaque})
+	tr, _ := a.n.try(*p, o, nil)
+	for key, is := range a.templated(tr, o).Opaque {
+		if taken, asked := m.Opaque[key]; asked && taken != is {
+			return false
+		}
+	}
+	return true
+}
+
 // check holds a packet's trace against the flow.
 func (a *agreement) check(p packet.Packet, o TraceOptions) {
 	a.t.Helper()
 	o = a.reversed(&p, o)
 	a.packets++
 	tr, _ := a.n.try(p, o, nil)
+	o = a.templated(tr, o)
 	met := map[*ruleset.Rule]bool{}
 	at := map[Hook]packet.Packet{}
 	out := tr.Out
@@ -244,6 +284,11 @@ func (a *agreement) check(p packet.Packet, o TraceOptions) {
 			a.fail(&before, tr, "matched is %v, the flow says otherwise of %s", st.Matched, st.Rule.Text())
 			return
 		}
+	}
+	if many && out.Status&packet.SNATed != 0 && out.Src == tr.Out.Src {
+		// The translation that a bridge's copy got is that of the connection, and meets what the host gets at the end of INPUT.
+		out.Src, out.SPort, out.Status = out.Orig.Src, out.Orig.SPort, out.Status&^packet.SNATed
+		out.Reply = out.Orig.Reverse()
 	}
 	end := valuation(a.n, &out, o)
 	parts := a.f.Delivered
@@ -328,6 +373,9 @@ func (a *agreement) reaches(rng *rand.Rand) {
 					continue
 				}
 				p, o := a.undone(m)
+				if !a.possible(&p, m) {
+					continue
+				}
 				a.check(p, o)
 				tr, _ := a.n.try(p, o, nil)
 				met := slices.ContainsFunc(tr.Steps, func(s Step) bool { return s.Rule == r && (i == 0 || s.Matched == (i == 1)) })
@@ -341,6 +389,9 @@ func (a *agreement) reaches(rng *rand.Rand) {
 	for _, part := range append(slices.Clone(a.f.Forwarded), a.f.Delivered...) {
 		if m, ok := part.Set.Sample(rng); ok {
 			p, o := a.undone(m)
+			if !a.possible(&p, m) {
+				continue
+			}
 			a.check(p, o)
 			if tr, _ := a.n.try(p, o, nil); tr.Verdict != Accept && !slices.ContainsFunc(tr.Steps, func(s Step) bool { return late(&s) }) {
 				a.fail(&p, tr, "the flow lets it out")

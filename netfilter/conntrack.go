@@ -42,7 +42,7 @@ func (w *walk) conntrack() {
 // tracks says whether a CT target leaves the packet's state as it is: it has other wishes than --notrack, or it comes too late, after one that had
 // (xt_ct_target in net/netfilter/xt_CT.c).
 func (w *walk) tracks(pl place, t *ruleset.CT) bool {
-	if w.templated || !pl.before {
+	if w.templated || !pl.before || w.pkt.State == packet.Untracked {
 		return true
 	}
 	w.templated = !t.NoTrack

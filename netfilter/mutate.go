@@ -179,24 +179,6 @@ func (s *Symbolic) image(set packet.Set, t ruleset.Target, before bool) (image, 
 	return set, dropped
 }
 
-// templates says whether a rule gives conntrack wishes for packets, after which it no longer leaves them alone.
-func (s *Symbolic) templates() bool {
-	for _, rs := range s.Net.Sets {
-		t := rs.Table("raw")
-		if t == nil {
-			continue
-		}
-		for _, c := range t.Chains {
-			for _, r := range c.Rules {
-				if ct, ok := r.Target.(*ruleset.CT); ok && !ct.NoTrack {
-					return true
-				}
-			}
-		}
-	}
-	return false
-}
-
 // shiftTTL adds to the TTL, which stays within 0 to 255.
 func (s *Symbolic) shiftTTL(set packet.Set, by int) packet.Set {
 	sp := s.Space

@@ -49,7 +49,7 @@ func (s *Symbolic) ImpossibleAt(r *ruleset.Rule) ruleset.Match {
 	for i, m := range r.Matches {
 		never := true
 		for _, root := range roots {
-			set, narrows := s.compile(r, m, i, viewOf(root.Table.Name))
+			set, narrows := s.condition(r, m, i, viewOf(root.Table.Name))
 			if !narrows || set.Overlaps(s.universe(root.Table.Name, root.Name).Intersect(s.possible())) {
 				never = false
 				break

@@ -1,6 +1,7 @@
 package netfilter
 
 import (
+	"maps"
 	"net/netip"
 
 	"github.com/dfwlint/dfwlint/packet"
@@ -137,22 +138,25 @@ func (f *Flow) leave(p Part) {
 
 // loop takes a part that came to lo in again, its connection still attached: conntrack and nat pass it by.
 func (f *Flow) loop(p Part) {
-	s := f.sym
-	lo := uint64(s.ifaces.Class("lo"))
-	p.Set = p.Set.Assign(packet.FieldIn, lo).Assign(packet.FieldOut, 0)
-	tracked := p.Set.Intersect(s.tracked)
-	p.Set = p.Set.Minus(tracked).Union(tracked.AssignBits(packet.FieldStatus, uint64(packet.Confirmed), uint64(packet.Confirmed)))
 	p = f.loopIn(p)
 	if !p.Set.IsEmpty() {
 		f.Delivered = append(f.Delivered, p)
 	}
 }
 
-// loopIn walks what comes in by lo through PREROUTING and INPUT. The raw table sees its connection, unlike that of what comes from elsewhere.
+// loopIn walks what comes in by lo through PREROUTING and INPUT. The raw table sees its connection, unlike that of what comes from elsewhere;
+// only what has none may still be kept from conntrack there.
 func (f *Flow) loopIn(p Part) Part {
-	for _, rs := range f.sym.Net.Sets {
+	s := f.sym
+	p.Set = p.Set.Assign(p.view.field(packet.FieldIn), uint64(s.ifaces.Class("lo"))).Assign(p.view.field(packet.FieldOut), 0)
+	tracked, invalid := p.Set.Intersect(s.tracked), p.Set.Intersect(s.Space.Value(packet.FieldState, uint64(packet.Invalid)))
+	p.Set = p.Set.Minus(tracked).Minus(invalid).Union(tracked.AssignBits(packet.FieldStatus, uint64(packet.Confirmed), uint64(packet.Confirmed)))
+	for _, rs := range s.Net.Sets {
 		p.Set, _, _ = f.through(rs.Chain("raw", Prerouting.String()), p.view, p.Set)
 	}
+	without := p
+	without.Set = invalid
+	p.Set = p.Set.Union(f.throughAll(Prerouting, "raw", without).Set)
 	p = f.throughAll(Prerouting, "mangle", p)
 	for _, t := range inputTables {
 		p = f.throughAll(Input, t, p)
@@ -187,38 +191,17 @@ func (s *Symbolic) loopedBack(p Part) packet.Set {
 	f := s.newFlow(p.Set)
 	began := p.Set
 	p = s.undoable(f.throughAll(Output, "raw", p))
-	p = f.throughAll(Output, "mangle", p)
-	back := map[packet.Field]packet.Field{}
-	undo := func(moves map[packet.Field]packet.Field) {
-		p.Set = p.Set.Rename(moves)
-		for from, to := range moves {
-			back[to] = from
-		}
-	}
-	moves := map[packet.Field]packet.Field{}
-	if p.view.origSrc == packet.FieldOrigSrc {
-		moves[packet.FieldOrigSrc], p.view.origSrc = packet.FieldDst, packet.FieldDst
-	}
-	if p.view.origSPort == packet.FieldOrigSPort {
-		moves[packet.FieldOrigSPort], p.view.origSPort = packet.FieldDPort, packet.FieldDPort
-	}
-	undo(moves)
+	p = f.unmoved(Output, f.throughAll(Output, "mangle", p))
+	p, sources := p.unmasked()
 	p = f.throughAll(Output, "filter", p)
 	p = f.throughAll(Output, "security", p)
-	p = f.throughAll(Postrouting, "mangle", p)
-	moves = map[packet.Field]packet.Field{}
-	if p.view.origDst == packet.FieldOrigDst {
-		moves[packet.FieldOrigDst], p.view.origDst = packet.FieldSrc, packet.FieldSrc
-	}
-	if p.view.origDPort == packet.FieldOrigDPort {
-		moves[packet.FieldOrigDPort], p.view.origDPort = packet.FieldSPort, packet.FieldSPort
-	}
-	undo(moves)
-	p.Set = p.Set.Assign(packet.FieldIn, uint64(s.ifaces.Class("lo"))).Assign(packet.FieldOut, 0)
+	p = f.unmoved(Postrouting, f.throughAll(Postrouting, "mangle", p))
+	p, back := p.undirected()
+	maps.Copy(back, sources)
 	p = f.loopIn(p)
 	through := p.Set.Forget(packet.FieldState, packet.FieldMark, packet.FieldCTMark, packet.FieldTTL, packet.FieldDSCP, packet.FieldECN, packet.FieldStatus, packet.FieldIn, packet.FieldOut)
 	if len(back) > 0 {
-		through = through.Forget(packet.FieldSrcType, packet.FieldDstType).Rename(back)
+		through = through.Forget(packet.FieldSrcType, packet.FieldDstType).Rename(reversed(back))
 	}
 	return began.Intersect(through)
 }

@@ -2,7 +2,6 @@ package netfilter
 
 import (
 	"net/netip"
-	"slices"
 
 	"github.com/dfwlint/dfwlint/hostfacts"
 	"github.com/dfwlint/dfwlint/ruleset"
@@ -51,7 +50,10 @@ func (e *Env) masqueradeAddr(out string, dst netip.Addr) (a netip.Addr, known bo
 	}
 	if e.V6() {
 		// ipv6_dev_get_saddr chooses as for a packet of the host's own.
-		a, _ = e.Facts.PreferredSource(dst)
+		a, ok := e.Facts.PreferredSource(dst)
+		if !ok && !e.Routed() {
+			return e.HostAddr(out)
+		}
 		return a, true
 	}
 	near := dst
@@ -111,12 +113,6 @@ func (e *Env) redirectAddr(in string, dst netip.Addr) (a netip.Addr, known bool)
 		return addr, true
 	}
 	return a, true
-}
-
-// hasAddr says whether an interface has an address of the family.
-func (e *Env) hasAddr(iface string) bool {
-	l, ok := e.Facts.LinkByName(iface)
-	return ok && slices.ContainsFunc(l.Addrs, func(la hostfacts.LinkAddr) bool { return la.Prefix.Addr().Is6() == e.V6() })
 }
 
 // narrowScope is the scope of an IPv6 address that is not global: 1 interface, 2 link, 5 site; otherwise 0 (ipv6_addr_scope in

@@ -73,41 +73,33 @@ func (f *Flow) unmoved(hook Hook, p Part) Part {
 
 // answeredTracked is answerable for connections that conntrack knows.
 func (s *Symbolic) answeredTracked(p Part, local bool) packet.Set {
-	view := plainBack
-	if p.view.origDst == packet.FieldOrigDst {
-		view.origDst = packet.FieldOrigDst
-	}
-	if p.view.origDPort == packet.FieldOrigDPort {
-		view.origDPort = packet.FieldOrigDPort
-	}
-	if p.view.origSrc == packet.FieldOrigSrc {
-		view.origSrc = packet.FieldOrigSrc
-	}
-	if p.view.origSPort == packet.FieldOrigSPort {
-		view.origSPort = packet.FieldOrigSPort
-	}
-	set := s.turned(p.Set)
-	set = set.Assign(packet.FieldState, uint64(packet.Established)).Assign(packet.FieldDir, uint64(packet.Reply))
+	view := p.view
+	view.turned = true
+	set := s.answers(p.Set).Assign(packet.FieldState, uint64(packet.Established)).Assign(packet.FieldDir, uint64(packet.Reply))
 	seen := uint64(packet.SeenReply | packet.Confirmed)
 	set = set.AssignBits(packet.FieldStatus, seen, seen)
 	back := s.returned(Part{Set: set, DNAT: p.DNAT, SNAT: p.SNAT, view: view}, local)
-	return p.Set.Intersect(s.unturned(back))
+	return p.Set.Intersect(s.ends(back))
 }
 
 // answeredUntracked is answerable for packets that conntrack was told to leave alone: the answer is a first packet to it, and INVALID
 // where TCP does not begin so (nf_conntrack_proto_tcp.c).
 func (s *Symbolic) answeredUntracked(p Part, local bool) packet.Set {
 	sp := s.Space
-	set := s.turned(p.Set).Assign(packet.FieldStatus, 0).Assign(packet.FieldDir, uint64(packet.Original))
+	set := s.answers(p.Set).Assign(packet.FieldStatus, 0).Assign(packet.FieldDir, uint64(packet.Original))
 	tcp := sp.Value(packet.FieldProto, packet.TCP)
 	set = set.Intersect(tcp).Assign(packet.FieldState, uint64(packet.Invalid)).
 		Union(set.Minus(tcp).Assign(packet.FieldState, uint64(packet.New)))
-	back := s.returned(Part{Set: set, view: plain}, local)
-	return p.Set.Intersect(s.unturned(back))
+	back := s.returned(Part{Set: set, view: opening}, local)
+	return p.Set.Intersect(s.ends(back))
 }
 
-// turned swaps the ends of packets, and makes the headers those of answers.
-func (s *Symbolic) turned(set packet.Set) packet.Set {
+// opening is the perspective of answers that conntrack takes for the first packets of connections.
+var opening = perspective{packet.FieldDst, packet.FieldSrc, packet.FieldDPort, packet.FieldSPort, false, true}
+
+// answers makes of packets those that answer them. Their ends, ports and interfaces stay those of what they answer, for to swap them can make a small
+// set a large one: it is rules that are read the other way round, by the perspective. The rest of the header is the answer's own.
+func (s *Symbolic) answers(set packet.Set) packet.Set {
 	sp := s.Space
 	set = set.Forget(packet.FieldLength, packet.FieldDSCP, packet.FieldECN, packet.FieldICMPType, packet.FieldICMPCode).
 		Assign(packet.FieldMark, 0).Assign(packet.FieldTTL, 64)
@@ -117,26 +109,24 @@ func (s *Symbolic) turned(set packet.Set) packet.Set {
 	}
 	isICMP, isTCP := sp.Value(packet.FieldProto, icmp), sp.Value(packet.FieldProto, packet.TCP)
 	const synAck = 0x12
-	set = set.Intersect(isICMP).Assign(packet.FieldICMPType, reply).Assign(packet.FieldICMPCode, 0).
+	return set.Intersect(isICMP).Assign(packet.FieldICMPType, reply).Assign(packet.FieldICMPCode, 0).
 		Union(set.Intersect(isTCP).Assign(packet.FieldTCPFlags, synAck)).
 		Union(set.Minus(isICMP).Minus(isTCP))
-	return Turn(set)
 }
 
-// unturned says of answers which packets they answer: only the ends and interfaces are told.
-func (s *Symbolic) unturned(set packet.Set) packet.Set {
-	set = set.Forget(packet.FieldState, packet.FieldDir, packet.FieldStatus, packet.FieldMark, packet.FieldCTMark, packet.FieldTTL,
+// ends leaves of answers what tells which packets they answer.
+func (s *Symbolic) ends(set packet.Set) packet.Set {
+	return set.Forget(packet.FieldState, packet.FieldDir, packet.FieldStatus, packet.FieldMark, packet.FieldCTMark, packet.FieldTTL,
 		packet.FieldLength, packet.FieldDSCP, packet.FieldECN, packet.FieldICMPType, packet.FieldICMPCode, packet.FieldTCPFlags,
 		packet.FieldSrcType, packet.FieldDstType)
-	return Turn(set)
 }
 
-// returned walks answers to where their requests came from and gives those that get there, as they were when they set out. FieldOut is
-// where the requests came from.
+// returned walks answers to where their requests came from and gives those that get there, as they were when they set out: told by what
+// they answer. FieldIn is where the requests came from.
 func (s *Symbolic) returned(p Part, local bool) packet.Set {
-	began := p.Set
+	began, out := p.Set, p.view.field(packet.FieldOut)
 	if local {
-		lo := s.Space.Value(packet.FieldOut, uint64(s.ifaces.Class("lo")))
+		lo := s.Space.Value(out, uint64(s.ifaces.Class("lo")))
 		if !p.Set.IsEmpty() && p.Set.Within(lo) {
 			return s.loopedBack(p)
 		}
@@ -150,55 +140,80 @@ func (s *Symbolic) returned(p Part, local bool) packet.Set {
 		p = f.unmoved(Postrouting, f.throughAll(Postrouting, "mangle", p))
 		return s.began(began, p.Set)
 	}
+	if s.Net.V6() {
+		p.Set = p.Set.Minus(s.unheard(p.view))
+		began = p.Set
+	}
 	f := s.newFlow(p.Set)
-	in := p
-	in.Set = p.Set.Assign(packet.FieldOut, 0)
-	entered := in.Set
-	in = s.undoable(f.throughAll(Prerouting, "raw", in))
-	in = f.unmoved(Prerouting, f.throughAll(Prerouting, "mangle", in))
-	if in.Set != entered {
+	at := p
+	at.Set = p.Set.Assign(out, 0)
+	entered := at.Set
+	at = s.undoable(f.throughAll(Prerouting, "raw", at))
+	at = f.unmoved(Prerouting, f.throughAll(Prerouting, "mangle", at))
+	if at.Set != entered {
 		// What rules wrote goes with them.
 		written := []packet.Field{packet.FieldState, packet.FieldMark, packet.FieldCTMark, packet.FieldTTL, packet.FieldDSCP, packet.FieldECN}
-		began = p.Set.Intersect(in.Set.Forget(append(written, packet.FieldOut)...))
-		p.Set = in.Set.Forget(packet.FieldOut).Intersect(p.Set.Forget(written...))
+		began = p.Set.Intersect(at.Set.Forget(append(written, out)...))
+		p.Set = at.Set.Forget(out).Intersect(p.Set.Forget(written...))
 	}
 	// Answers to what the host itself has sent stay on the host.
-	home, back := s.Space.Value(packet.FieldOut, 0), s.forwardBack
+	home, back := s.Space.Value(out, 0), s.forwardBack
 	if own := !p.Set.IsEmpty() && p.Set.Within(home); own {
 		back = s.inwardBack
 	}
 	// Conntrack undoes the source's translation before routing.
-	undone := p
-	moves := map[packet.Field]packet.Field{}
-	if p.view.origSrc == packet.FieldOrigSrc {
-		moves[packet.FieldOrigSrc] = packet.FieldDst
-		undone.view.origSrc = packet.FieldDst
-	}
-	if p.view.origSPort == packet.FieldOrigSPort {
-		moves[packet.FieldOrigSPort] = packet.FieldDPort
-		undone.view.origSPort = packet.FieldDPort
-	}
+	undone, moves := p.unmasked()
 	if len(moves) == 0 {
 		p.Set = s.answeredBy(p.Set)
 		p = back(p)
 		return s.began(began, p.Set)
 	}
 	// Several answers become one for which the source stood; what goes through is told by the fields that stay.
-	undone.Set = p.Set.Rename(moves)
 	if p.view.origSrc == packet.FieldOrigSrc {
-		undone.Set = undone.Set.Forget(packet.FieldDstType).Intersect(s.addressTypes(true))
+		undone.Set = undone.Set.Forget(packet.FieldSrcType).Intersect(s.addressTypes(false))
 	}
 	undone.Set = s.answeredBy(undone.Set)
 	undone = back(undone)
-	through := undone.Set.Forget(packet.FieldDstType, packet.FieldState, packet.FieldStatus, packet.FieldMark, packet.FieldCTMark, packet.FieldTTL, packet.FieldDSCP, packet.FieldECN)
+	through := undone.Set.Forget(packet.FieldSrcType, packet.FieldState, packet.FieldStatus, packet.FieldMark, packet.FieldCTMark, packet.FieldTTL, packet.FieldDSCP, packet.FieldECN)
 	if s.Net.Env.Routed() {
-		through = through.Forget(packet.FieldOut)
+		through = through.Forget(out)
 	}
-	redone := map[packet.Field]packet.Field{}
+	return began.Intersect(through.Rename(reversed(moves)))
+}
+
+// unmasked undoes the source's translation of what answers answer, and tells what was moved where for it.
+func (p Part) unmasked() (Part, map[packet.Field]packet.Field) {
+	moves := map[packet.Field]packet.Field{}
+	if p.view.origSrc == packet.FieldOrigSrc {
+		moves[packet.FieldOrigSrc], p.view.origSrc = packet.FieldSrc, packet.FieldSrc
+	}
+	if p.view.origSPort == packet.FieldOrigSPort {
+		moves[packet.FieldOrigSPort], p.view.origSPort = packet.FieldSPort, packet.FieldSPort
+	}
+	p.Set = p.Set.Rename(moves)
+	return p, moves
+}
+
+// undirected undoes the destination's translation likewise.
+func (p Part) undirected() (Part, map[packet.Field]packet.Field) {
+	moves := map[packet.Field]packet.Field{}
+	if p.view.origDst == packet.FieldOrigDst {
+		moves[packet.FieldOrigDst], p.view.origDst = packet.FieldDst, packet.FieldDst
+	}
+	if p.view.origDPort == packet.FieldOrigDPort {
+		moves[packet.FieldOrigDPort], p.view.origDPort = packet.FieldDPort, packet.FieldDPort
+	}
+	p.Set = p.Set.Rename(moves)
+	return p, moves
+}
+
+// reversed is the moves back.
+func reversed(moves map[packet.Field]packet.Field) map[packet.Field]packet.Field {
+	back := map[packet.Field]packet.Field{}
 	for from, to := range moves {
-		redone[to] = from
+		back[to] = from
 	}
-	return began.Intersect(through.Rename(redone))
+	return back
 }
 
 // forwardBack walks answers through FORWARD and POSTROUTING's mangle.
@@ -213,11 +228,21 @@ func (s *Symbolic) forwardBack(p Part) Part {
 // answeredBy gives answers the interface that they leave by: what the routes say, where those are known, and otherwise that on which
 // the request came in.
 func (s *Symbolic) answeredBy(set packet.Set) packet.Set {
-	if !s.Net.Env.Routed() || set.Within(s.Space.Value(packet.FieldOut, 0)) {
+	if !s.Net.Env.Routed() || set.Within(s.Space.Value(packet.FieldIn, 0)) {
 		return set
 	}
 	inside := s.withinBridges().Intersect(set)
-	return s.routed(set.Minus(inside)).Union(inside)
+	return s.routedBack(set.Minus(inside)).Union(inside)
+}
+
+// routedBack gives answers the interfaces that routing may choose.
+func (s *Symbolic) routedBack(set packet.Set) packet.Set {
+	if !s.made[3] {
+		s.routed(s.Space.None())
+		s.routesBack = s.routes.Rename(map[packet.Field]packet.Field{packet.FieldDst: packet.FieldSrc, packet.FieldOut: packet.FieldIn})
+		s.made[3] = true
+	}
+	return set.Forget(packet.FieldIn).Intersect(s.routesBack)
 }
 
 // undoable leaves out answers that the raw table took from conntrack, where it would have had to undo a translation.
@@ -232,7 +257,7 @@ func (s *Symbolic) undoable(p Part) Part {
 func (s *Symbolic) began(all, through packet.Set) packet.Set {
 	through = through.Forget(packet.FieldState, packet.FieldMark, packet.FieldCTMark, packet.FieldTTL, packet.FieldDSCP, packet.FieldECN, packet.FieldStatus)
 	if s.Net.Env.Routed() {
-		through = through.Forget(packet.FieldOut)
+		through = through.Forget(packet.FieldIn)
 	}
 	return all.Intersect(through)
 }

@@ -24,16 +24,20 @@ type Symbolic struct {
 	forwards  map[forwardKey]forwarded
 	types     [2]packet.Set // the relation of address and address class, for destination and source
 	routes    packet.Set
-	made      [3]bool
-	outside   packet.Set
-	tracked   packet.Set
-	order     *Order
+	// routesBack is the same of answers, which are told by what they answer.
+	routesBack packet.Set
+	made       [4]bool
+	outside    packet.Set
+	tracked    packet.Set
+	order      *Order
 	// bare says that no packet has extension headers.
 	bare bool
 	// alias renames opaque variables; nil leaves them as they are.
 	alias func(key string) string
 	// masquerade stands for the host's address in MASQUERADE's image; invalid for the one that the environment knows.
 	masquerade netip.Addr
+	// chosen remembers what choices tells.
+	chosen map[string][]choice
 }
 
 // A Budget bounds what sets may cost. Zero values mean the defaults.
@@ -121,7 +125,9 @@ func (p perspective) raw() perspective { p.before = true; return p }
 
 // forRule is the perspective as far as the rule depends on it: all conditions but conntrack's are the same from each.
 func (p perspective) forRule(r *ruleset.Rule) perspective {
-	if p.turned || p == plain {
+	base := plain
+	base.turned = p.turned
+	if p == base {
 		return p
 	}
 	for _, m := range r.Matches {
@@ -139,7 +145,7 @@ func (p perspective) forRule(r *ruleset.Rule) perspective {
 			return p
 		}
 	}
-	return plain
+	return base
 }
 
 type chainKey struct {
@@ -172,7 +178,7 @@ func (s *Symbolic) matching(r *ruleset.Rule, view perspective) packet.Set {
 	}
 	for i, m := range r.Matches {
 		if !s.build(b, m, ported, view) {
-			if set, narrows := s.compile(r, m, i, view); narrows {
+			if set, narrows := s.condition(r, m, i, view); narrows {
 				b.And(set)
 			}
 		}

@@ -15,10 +15,17 @@ func (s *Symbolic) unreceived() packet.Set {
 		x = sp.Value(packet.FieldFragment, 1)
 	}
 	if s.Net.Env.V6() {
-		loop := netip.IPv6Loopback()
-		x = x.Union(sp.Addr(packet.FieldSrc, loop)).Union(sp.Addr(packet.FieldDst, loop)).Union(sp.Prefix(packet.FieldSrc, netip.MustParsePrefix("ff00::/8")))
+		x = x.Union(s.unheard(plain))
 	}
 	return x.Minus(sp.Value(packet.FieldIn, uint64(s.ifaces.Class("lo"))))
+}
+
+// unheard are packets that IPv6 drops for their addresses before any rule, unless they come by lo.
+func (s *Symbolic) unheard(view perspective) packet.Set {
+	sp, loop := s.Space, netip.IPv6Loopback()
+	src := view.field(packet.FieldSrc)
+	x := sp.Addr(packet.FieldSrc, loop).Union(sp.Addr(packet.FieldDst, loop)).Union(sp.Prefix(src, netip.MustParsePrefix("ff00::/8")))
+	return x.Minus(sp.Value(view.field(packet.FieldIn), uint64(s.ifaces.Class("lo"))))
 }
 
 // unroutable are packets that came in and that routing drops for their addresses, between PREROUTING and INPUT or FORWARD; see walk.martian.

@@ -17,16 +17,16 @@ func (v perspective) tuple(which ruleset.CTWhich, port bool) (f packet.Field, kn
 		return v.origDPort, true
 	case which == ruleset.CTOrigDst:
 		return v.origDst, true
-	case v == free || v.turned || v.origSrc == packet.FieldDst || v.origDst == packet.FieldSrc:
+	case v == free || v.turned && v != opening || !v.turned && (v.origSrc == packet.FieldDst || v.origDst == packet.FieldSrc):
 		return 0, false
 	case which == ruleset.CTReplSrc && port:
-		return packet.FieldDPort, true
+		return v.field(packet.FieldDPort), true
 	case which == ruleset.CTReplSrc:
-		return packet.FieldDst, true
+		return v.field(packet.FieldDst), true
 	case port:
-		return packet.FieldSPort, true
+		return v.field(packet.FieldSPort), true
 	}
-	return packet.FieldSrc, true
+	return v.field(packet.FieldSrc), true
 }
 
 // tuplePorts is the set of packets whose connection has a port of the range; see situation.icmpPortFits for ICMP.

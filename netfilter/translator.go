@@ -212,8 +212,8 @@ func (x *translator) redirected(p Part, r ruleset.NATRange) []Part {
 		return x.rewritten(p, dstEnd, r)
 	}
 	return x.s.byIface(p, packet.FieldIn, func(q Part, iface string) []Part {
-		if env.Addressed() && !env.hasAddr(iface) {
-			return nil // it is dropped
+		if env.Addressed() {
+			return x.redirectedTo(q, iface, r)
 		}
 		r.From, _ = env.HostAddr(iface)
 		r.To = r.From
@@ -229,10 +229,13 @@ func (x *translator) masqueraded(p Part, r ruleset.NATRange) []Part {
 		switch {
 		case x.s.masquerade.IsValid() && !(e.IsInside(iface) && slices.ContainsFunc(e.SubnetsBehind(iface), func(p netip.Prefix) bool { return p.Contains(r.From) })):
 			r.From = x.s.masquerade
-		case iface == "lo" && e.Addressed() && !e.V6():
-			// An address of the scope host is none to masquerade as.
-			if r.From = e.selectAddr(iface, netip.Addr{}); !r.From.IsValid() {
-				return nil
+		case e.Addressed():
+			list := x.s.choices(iface)
+			if len(list) > 1 {
+				return x.chosen(q, list, r)
+			}
+			if r.From = list[0].src; !r.From.IsValid() {
+				return nil // it is dropped
 			}
 		}
 		r.To = r.From
