@@ -67,6 +67,7 @@ type Change struct {
 	size  float64
 	words string // of the protocol, while What is being gathered
 	more  int    // further targets
+	port  bool   // it is about a published port
 }
 
 // Presence says of a container that it is on one side only.
@@ -171,6 +172,11 @@ type comparison struct {
 	stand netip.Addr
 	// commonOut are the interfaces that lead out on both sides, for FieldOut.
 	commonOut packet.Set
+	// whole says that all packets are walked, also those that fare the same for sure: a test does so.
+	whole bool
+	// people and homes remember what everybody and inhabited tell.
+	people []*guest
+	homes  map[packet.Field]packet.Set
 }
 
 func newComparison(r *Result, a, b *netfilter.Net, oldPubs, newPubs []exposure.Publication, o Options) *comparison {
@@ -214,7 +220,11 @@ func (c *comparison) run(sender Sender) []*Change {
 	if sender == Containers {
 		c.unmatched(oldStart, newStart)
 	}
-	p := c.pair(oldStart, newStart)
+	within := c.old.Space().All()
+	if set, ok := c.touched(sender); ok && !c.whole {
+		within = set
+	}
+	p := c.pair(oldStart, newStart, within)
 	if sender == Host && p.all.IsEmpty() && !c.old.Sym.Undecided() {
 		c.result.Notes = append(c.result.Notes, "the host has other addresses on the two sides: what it sends itself is not compared")
 	}
@@ -255,6 +265,7 @@ func (c *comparison) unmatched(oldStart, newStart packet.Set) {
 // A pair is what became of the same packets on both sides, all in the names of the old one.
 type pair struct {
 	all      packet.Set // the packets that both sides know
+	within   packet.Set // those that were walked are in it; all others fare the same
 	old, new *netfilter.Outcomes
 	// Those that get through, with FieldOut where they leave the host, and those of them to which answers come back.
 	oldGot, got           packet.Set
@@ -262,8 +273,8 @@ type pair struct {
 	oldWay, ways          []relation
 }
 
-func (c *comparison) pair(oldStart, newStart packet.Set) *pair {
-	p := &pair{old: c.old.Follow(oldStart), new: c.new.Follow(newStart)}
+func (c *comparison) pair(oldStart, newStart, within packet.Set) *pair {
+	p := &pair{within: within, old: c.old.Follow(oldStart.Intersect(within)), new: c.new.Follow(newStart.Intersect(within))}
 	p.all = c.ordinary(oldStart.Intersect(c.names.set(newStart))).Forget(packet.FieldOut)
 	for _, answered := range []bool{false, true} {
 		here, away := c.got(c.old, p.old, answered)
@@ -368,7 +379,7 @@ func (c *comparison) changes(p *pair, sender Sender) []*Change {
 	told(Opened, opened, c.names.set(diverted(c.new, p.new)))
 	told(Closed, closed, diverted(c.old, p.old))
 	told(Translated, translated, c.old.Space().None())
-	rest := p.all.Intersect(c.old.Space().Value(packet.FieldOut, 0)).Minus(opened.Union(closed).Union(translated).Assign(packet.FieldOut, 0))
+	rest := p.all.Intersect(p.within).Intersect(c.old.Space().Value(packet.FieldOut, 0)).Minus(opened.Union(closed).Union(translated).Assign(packet.FieldOut, 0))
 	out = append(out, c.elsewhere(p, rest, sender)...)
 	return out
 }

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/dfwlint/dfwlint/exposure"
+	"github.com/dfwlint/dfwlint/hostfacts"
 	"github.com/dfwlint/dfwlint/netfilter"
 	"github.com/dfwlint/dfwlint/ruleset"
 )
@@ -12,7 +13,7 @@ import (
 // same says whether two hosts have the same rules of a family in the same order, counters aside, and the same is known of both: then no packet
 // fares differently, and no set need tell so.
 func same(a, b *netfilter.Net, oldPubs, newPubs []exposure.Publication) bool {
-	if len(a.Sets) != len(b.Sets) || !reflect.DeepEqual(a.Env.Facts, b.Env.Facts) || !samePubs(oldPubs, newPubs) {
+	if len(a.Sets) != len(b.Sets) || !sameFacts(a.Env.Facts, b.Env.Facts) || !samePubs(oldPubs, newPubs) {
 		return false
 	}
 	for i, rs := range a.Sets {
@@ -21,6 +22,18 @@ func same(a, b *netfilter.Net, oldPubs, newPubs []exposure.Publication) bool {
 		}
 	}
 	return true
+}
+
+// sameFacts compares what two contexts tell, wherever it was read from.
+func sameFacts(a, b *hostfacts.Facts) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	x, y := *a, *b
+	for _, f := range []*hostfacts.Facts{&x, &y} {
+		f.Dir, f.Files, f.Dumps, f.Problems, f.Notes, f.Connections = "", nil, nil, nil, nil, nil
+	}
+	return reflect.DeepEqual(x, y)
 }
 
 func samePubs(a, b []exposure.Publication) bool {

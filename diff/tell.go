@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 
 	"github.com/dfwlint/dfwlint/hostfacts"
 	"github.com/dfwlint/dfwlint/netfilter"
@@ -121,13 +120,21 @@ func complete(w *reach.World, bridge string) bool {
 
 // everybody lists the containers of both sides by the old side's addresses.
 func (c *comparison) everybody() []*guest {
+	if c.people != nil {
+		return c.people
+	}
 	out := guests(c.old)
+	seen := map[netip.Addr]bool{}
+	for _, g := range out {
+		seen[g.addr] = true
+	}
 	for _, g := range guests(c.new) {
-		at := c.names.toOld(g.addr)
-		if !slices.ContainsFunc(out, func(o *guest) bool { return o.addr == at }) {
+		if at := c.names.toOld(g.addr); !seen[at] {
+			seen[at] = true
 			out = append(out, &guest{addr: at, name: g.name})
 		}
 	}
+	c.people = out
 	return out
 }
 
@@ -179,9 +186,9 @@ func (c *comparison) tell(kind Kind, set, all packet.Set, sender Sender) []*Chan
 			continue
 		}
 		for _, g := range c.together(c.protocols(at, t.port), all.Intersect(t.set), sender) {
-			ch := &Change{Kind: kind, V6: c.v6, Sender: sender, Container: t.container, What: t.what, words: g.words, Set: g.set}
+			ch := &Change{Kind: kind, V6: c.v6, Sender: sender, Container: t.container, What: t.what, words: g.words, Set: g.set, port: t.port}
 			if t.anyAddr && g.set.Within(c.old.Loopback()) {
-				ch.What += ", called at a loopback address"
+				ch.What += calledLoopback
 			}
 			if t.others {
 				if to := c.old.To(g.set, all.Intersect(t.set)); to != "" {
@@ -191,6 +198,9 @@ func (c *comparison) tell(kind Kind, set, all packet.Set, sender Sender) []*Chan
 			ch.words += sourcePorts(g.set)
 			ch.From = c.from(g.set, all.Intersect(t.set), sender)
 			ch.rank = rankOf(kind, sender, t.rank)
+			if sender != Host && g.set.Within(c.old.Loopback()) {
+				ch.rank += crafted
+			}
 			// What is the same for several is told once.
 			i := slices.IndexFunc(out, func(o *Change) bool {
 				return !t.port && o.rank == ch.rank && o.words == ch.words && o.From == ch.From && o.Container == ch.Container
@@ -206,6 +216,7 @@ func (c *comparison) tell(kind Kind, set, all packet.Set, sender Sender) []*Chan
 			}
 		}
 	}
+	out = inOne(out)
 	for _, ch := range out {
 		if ch.more >= maxNamed {
 			ch.What += fmt.Sprintf(" and %d more", ch.more-maxNamed+1)
@@ -216,6 +227,9 @@ func (c *comparison) tell(kind Kind, set, all packet.Set, sender Sender) []*Chan
 	}
 	return out
 }
+
+// calledLoopback says of a published port that it is called at an address that does not leave a host.
+const calledLoopback = ", called at a loopback address"
 
 // maxNamed is how many targets a change names.
 const maxNamed = 4
@@ -245,140 +259,17 @@ func (c *comparison) from(set, all packet.Set, sender Sender) string {
 	return "the host itself"
 }
 
+// crafted puts what no program sends behind all that some do: packets to a loopback address that come in from elsewhere are made by hand, by a
+// neighbour or in a container that may do so.
+const crafted = 1000
+
 func rankOf(kind Kind, sender Sender, topic int) int {
-	n := slices.Index([]Kind{Opened, Closed, Translated, Elsewhere}, kind) * 100
+	n := slices.Index([]Kind{Opened, Closed, Translated}, kind) * 100
+	if kind == Elsewhere {
+		n = 2 * crafted
+	}
 	n += slices.Index([]Sender{Outside, Containers, Host}, sender) * 10
 	return n + topic
-}
-
-// together makes one of the portions that are whole protocols, TCP aside, and come from the same senders.
-func (c *comparison) together(list []portion, all packet.Set, sender Sender) []portion {
-	type whole struct {
-		at    int
-		names []string
-	}
-	byFrom := map[string]*whole{}
-	var out []portion
-	for _, g := range list {
-		name, ok := strings.CutSuffix(strings.TrimPrefix(g.words, ": "), " any port")
-		if g.words == "" || !ok && name != "icmp" && name != "icmpv6" && name != otherProtocols || name == "tcp" {
-			out = append(out, g)
-			continue
-		}
-		from := c.from(g.set, all, sender)
-		w := byFrom[from]
-		if w == nil {
-			byFrom[from] = &whole{len(out), []string{name}}
-			out = append(out, g)
-			continue
-		}
-		w.names = append(w.names, name)
-		out[w.at] = portion{": " + strings.Join(w.names[:len(w.names)-1], ", ") + " and " + name, out[w.at].set.Union(g.set)}
-	}
-	return out
-}
-
-// otherProtocols is all but those that are told by name.
-const otherProtocols = "other protocols"
-
-// A portion is packets of one protocol to ports that are treated alike.
-type portion struct {
-	words string
-	set   packet.Set
-}
-
-// maxPortions is how many groups of ports are told apart.
-const maxPortions = 8
-
-func (c *comparison) protocols(set packet.Set, known bool) []portion {
-	sp := c.old.Space()
-	if known {
-		return []portion{{"", set}}
-	}
-	var out []portion
-	rest := set
-	icmp := uint64(packet.ICMP)
-	if c.v6 {
-		icmp = packet.ICMPv6
-	}
-	whole := set.Forget(packet.FieldProto, packet.FieldDPort, packet.FieldSPort, packet.FieldTCPFlags, packet.FieldICMPType, packet.FieldICMPCode)
-	if sp.Value(packet.FieldProto, packet.TCP).Intersect(whole).Keep(packet.FieldIn, packet.FieldSrc, packet.FieldDst, packet.FieldDPort) ==
-		set.Intersect(sp.Value(packet.FieldProto, packet.TCP)).Keep(packet.FieldIn, packet.FieldSrc, packet.FieldDst, packet.FieldDPort) &&
-		set.Overlaps(sp.Value(packet.FieldProto, packet.UDP)) && set.Overlaps(sp.Value(packet.FieldProto, icmp)) &&
-		len(set.Keep(packet.FieldProto).Ranges(packet.FieldProto)) <= 2 {
-		return []portion{{": any protocol and port", set}}
-	}
-	for _, p := range []uint64{packet.TCP, packet.UDP, packet.SCTP} {
-		proto := sp.Value(packet.FieldProto, p)
-		at := rest.Intersect(proto)
-		rest = rest.Minus(proto)
-		groups := alike(at)
-		if len(groups) > maxPortions {
-			groups = []portion{{reach.Spans(at.Ranges(packet.FieldDPort)), at}}
-		}
-		for _, g := range groups {
-			out = append(out, portion{fmt.Sprintf(": %s %s", packet.ProtoName(uint8(p)), g.words), g.set})
-		}
-	}
-	if at := rest.Intersect(sp.Value(packet.FieldProto, icmp)); !at.IsEmpty() {
-		out = append(out, portion{": " + packet.ProtoName(uint8(icmp)), at})
-		rest = rest.Minus(at)
-	}
-	if !rest.IsEmpty() {
-		out = append(out, portion{": " + otherProtocols, rest})
-	}
-	return out
-}
-
-// alike groups the ports of a set by who may send to them.
-func alike(set packet.Set) []portion {
-	if set.IsEmpty() {
-		return nil
-	}
-	sp := set.Space()
-	pairs := set.Keep(packet.FieldIn, packet.FieldSrc, packet.FieldDst, packet.FieldDPort)
-	type group struct {
-		spans [][2]uint64
-		rest  packet.Set
-	}
-	var groups []*group
-	add := func(lo, hi uint64, rest packet.Set) {
-		i := slices.IndexFunc(groups, func(g *group) bool { return g.rest == rest })
-		if i < 0 {
-			i = len(groups)
-			groups = append(groups, &group{rest: rest})
-		}
-		g := groups[i]
-		if n := len(g.spans); n > 0 && g.spans[n-1][1]+1 == lo {
-			g.spans[n-1][1] = hi
-			return
-		}
-		g.spans = append(g.spans, [2]uint64{lo, hi})
-	}
-	var split func(lo, hi uint64, at packet.Set)
-	split = func(lo, hi uint64, at packet.Set) {
-		if at.IsEmpty() {
-			return
-		}
-		rest := at.Forget(packet.FieldDPort)
-		if lo == hi || rest.Intersect(sp.Range(packet.FieldDPort, lo, hi)) == at {
-			add(lo, hi, rest)
-			return
-		}
-		middle := lo + (hi-lo)/2
-		split(lo, middle, at.Intersect(sp.Range(packet.FieldDPort, lo, middle)))
-		split(middle+1, hi, at.Intersect(sp.Range(packet.FieldDPort, middle+1, hi)))
-	}
-	split(0, 65535, pairs)
-	var out []portion
-	for _, g := range groups {
-		ports := sp.None()
-		for _, s := range g.spans {
-			ports = ports.Union(sp.Range(packet.FieldDPort, s[0], s[1]))
-		}
-		out = append(out, portion{reach.Spans(g.spans), set.Intersect(ports)})
-	}
-	return out
 }
 
 // attempts bounds how many packets of a change are walked until one shows it.
@@ -407,10 +298,18 @@ func (c *comparison) witness(ch *Change) bool {
 
 // inhabited is the packets to or from addresses at which there is a container: no other answers.
 func (c *comparison) inhabited(f packet.Field) packet.Set {
-	sp := c.old.Space()
-	out := sp.None()
-	for _, g := range c.everybody() {
-		out = out.Union(sp.Addr(f, g.addr))
+	out, ok := c.homes[f]
+	if !ok {
+		sp := c.old.Space()
+		var list []packet.Set
+		for _, g := range c.everybody() {
+			list = append(list, sp.Addr(f, g.addr))
+		}
+		out = sp.Union(list)
+		if c.homes == nil {
+			c.homes = map[packet.Field]packet.Set{}
+		}
+		c.homes[f] = out
 	}
 	return out
 }

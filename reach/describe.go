@@ -60,7 +60,10 @@ func (w *World) From(set, all packet.Set) string {
 		if c == sp.Ifaces().Other() {
 			name = "others"
 		}
-		i := slices.IndexFunc(groups, func(g *group) bool { return g.from == from && g.anyone == anyone && g.inside == inside })
+		// All containers of several networks are told once.
+		i := slices.IndexFunc(groups, func(g *group) bool {
+			return g.inside == inside && (g.from == from && g.anyone == anyone || inside && from == anyone && g.from == g.anyone)
+		})
 		if i < 0 {
 			i = len(groups)
 			groups = append(groups, &group{from: from, anyone: anyone, inside: inside})
