@@ -263,6 +263,7 @@ type pair struct {
 
 func (c *comparison) pair(oldStart, newStart packet.Set) *pair {
 	p := &pair{old: c.old.Follow(oldStart), new: c.new.Follow(newStart)}
+	c.leads(p.old, p.new)
 	p.all = c.ordinary(oldStart.Intersect(c.names.set(newStart))).Forget(packet.FieldOut)
 	for _, answered := range []bool{false, true} {
 		here, away := c.got(c.old, p.old, answered)
