@@ -2,6 +2,7 @@ package checks
 
 import (
 	"fmt"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -64,11 +65,19 @@ func (p *Pass) guestBridges(v *View) []string {
 				bridge = false
 			}
 		}
+		if bridge && v.unaddressed(n) {
+			continue
+		}
 		if bridge && p.Docker.Bridge(n) == nil && !slices.Contains(v.Net.Env.Outside, n) && len(out) < manyBridges {
 			out = append(out, n)
 		}
 	}
 	return out
+}
+
+// unaddressed says that the host is known to have no address of the family on a bridge: its guests have another router, or none.
+func (v *View) unaddressed(bridge string) bool {
+	return v.Net.Env.Addressed() && !slices.ContainsFunc(v.Net.Env.SubnetsBehind(bridge), func(p netip.Prefix) bool { return !p.Addr().IsLinkLocalUnicast() })
 }
 
 // guestsCutOff reports a bridge from which nothing gets out, or to which no answer comes back, because no rule speaks of it.

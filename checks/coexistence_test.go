@@ -101,6 +101,34 @@ func TestGuestBridgeKnownFromFactsOnly(t *testing.T) {
 	facts.Links[3].Addrs = []hostfacts.LinkAddr{{Prefix: netip.MustParsePrefix("192.168.122.1/24")}}
 	expectOnly(t, messages(t, co004(), "x.rules", text, facts), "drops everything that guests on virbr0 send")
 	expectOnly(t, messages(t, co004(), "x.rules", good, facts))
+	// To guests of a bridge on which the host has no address it is no router.
+	facts.Links[3].Addrs = []hostfacts.LinkAddr{{Prefix: netip.MustParsePrefix("fe80::1/64")}}
+	expectOnly(t, messages(t, co004(), "x.rules", text, facts))
+}
+
+// TestTailnetGuardIsNobodysDeny asks that what Tailscale drops of spoofed addresses is not taken for a deny that published ports miss.
+func TestTailnetGuardIsNobodysDeny(t *testing.T) {
+	bad := examples(document(t, ex002()), "Bad")[0].Text
+	deny := "-A INPUT -s 198.51.100.0/24 -j DROP\n"
+	guard := ":ts-input - [0:0]\n-A INPUT -j ts-input\n-A ts-input -s 100.64.0.0/10 ! -i tailscale0 -j DROP\n"
+	if !strings.Contains(bad, deny) {
+		t.Fatal("the page's example has changed")
+	}
+	expectOnly(t, messages(t, ex002(), "x.rules", strings.Replace(bad, deny, guard, 1), nil))
+	expectOnly(t, messages(t, ex002(), "x.rules", strings.Replace(bad, deny, strings.ReplaceAll(guard, "ts-input", "my-input"), 1), nil), "does not cover")
+}
+
+// TestStrangerIsNobodyBanned asks that a ban of the very address that stands for anybody closes no port.
+func TestStrangerIsNobodyBanned(t *testing.T) {
+	for _, a := range []string{"198.51.100.7", "203.0.113.77", "45.1.2.3"} {
+		v4 := "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT ACCEPT [0:0]\n:f2b-sshd - [0:0]\n" +
+			"-A INPUT -p tcp -m multiport --dports 22 -j f2b-sshd\n-A f2b-sshd -s " + a + "/32 -j REJECT --reject-with icmp-port-unreachable\n-A f2b-sshd -j RETURN\nCOMMIT\n"
+		h := loadText(t, "v4.rules", v4)
+		h.Rulesets = append(h.Rulesets, loadText(t, "v6.rules", "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n-A INPUT -s 2001:db8::/32 -p tcp -m tcp --dport 9 -j DROP\nCOMMIT\n").Rulesets...)
+		for _, f := range Run(h, Options{Checks: []*Check{v6001()}}).Findings {
+			t.Errorf("%s: %s", a, f.Message)
+		}
+	}
 }
 
 func TestRulesForAbsentBridge(t *testing.T) {

@@ -64,7 +64,7 @@ func (p *Pass) idleDenies(v *View, e *exposure, ports []*forward, open packet.Se
 	members := map[group][]*idle{}
 	var order []group
 	for _, l := range e.losses {
-		if l.Rule == nil || p.Docker.Owner(l.Rule) == docker.Docker || closing[l.Rule] {
+		if l.Rule == nil || p.Docker.Owner(l.Rule) == docker.Docker || closing[l.Rule] || p.Docker.OwnerOfChain(l.Chain) == docker.Tailscale {
 			continue
 		}
 		x := l.Set.Intersect(open)

@@ -13,6 +13,8 @@ import (
 // absent is what a side does not have, of what the other has: ports that are published, and networks of containers.
 type absent struct {
 	ports, networks packet.Set
+	// led is ports of the host that only the other side's own rules lead on to another machine.
+	led packet.Set
 	// keys and prefixes are the same.
 	keys     []portKey
 	prefixes []netip.Prefix
@@ -41,7 +43,7 @@ func (a absent) meets(x *reach.Witness, sent *packet.Packet) fate {
 // nobody says whether a packet ends where this side has nobody.
 func (a absent) nobody(x *reach.Witness, sent *packet.Packet) bool {
 	if req := x.Conn.Request; req.Path == netfilter.PathInput || req.Out.In == "lo" {
-		return slices.ContainsFunc(a.keys, func(k portKey) bool {
+		return a.isLed(sent) || slices.ContainsFunc(a.keys, func(k portKey) bool {
 			return k.proto == sent.Proto && k.port == sent.DPort && (!k.ip.IsValid() || k.ip == sent.Dst)
 		})
 	}
@@ -51,14 +53,14 @@ func (a absent) nobody(x *reach.Witness, sent *packet.Packet) bool {
 // leave leaves what reaches somebody of the packets that get through: of those that the host takes, and of the others.
 func (a absent) leave(here, away packet.Set) packet.Set {
 	outside := a.networks.Minus(a.networks.Space().Value(packet.FieldOut, 0))
-	return here.Minus(a.ports).Union(away.Minus(outside))
+	return here.Minus(a.ports).Minus(a.led).Union(away.Minus(outside))
 }
 
 // absentees finds what only one side has. A port that a new container publishes was the host's before, and nobody listened there as far as is
 // known; so it is with one whose container is gone. Where only the rule that published it is gone, docker-proxy still serves it.
 func (c *comparison) absentees(oldPubs, newPubs []exposure.Publication) {
 	sp := c.old.Space()
-	c.oldSide, c.newSide = absent{ports: sp.None()}, absent{ports: sp.None()}
+	c.oldSide, c.newSide = absent{ports: sp.None(), led: sp.None()}, absent{ports: sp.None(), led: sp.None()}
 	for i := range c.new.Pubs {
 		if p := &c.new.Pubs[i]; isPort(p) && !published(oldPubs, p) && !listens(c.old, p) {
 			c.oldSide.keys = append(c.oldSide.keys, keyOf(p))

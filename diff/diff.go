@@ -275,6 +275,7 @@ type pair struct {
 
 func (c *comparison) pair(oldStart, newStart, within packet.Set) *pair {
 	p := &pair{within: within, old: c.old.Follow(oldStart.Intersect(within)), new: c.new.Follow(newStart.Intersect(within))}
+	c.leads(p.old, p.new)
 	p.all = c.ordinary(oldStart.Intersect(c.names.set(newStart))).Forget(packet.FieldOut)
 	for _, answered := range []bool{false, true} {
 		here, away := c.got(c.old, p.old, answered)

@@ -52,7 +52,34 @@ func (v *view) tellUnpublished() {
 		}
 		open = open.minus(sp.Prefix(packet.FieldDst, s.Prefix))
 	}
+	for _, p := range v.routedInside() {
+		if in := open.of(sp.Prefix(packet.FieldDst, p)); !in.set.IsEmpty() {
+			v.unpublished(in, p)
+			open = open.minus(sp.Prefix(packet.FieldDst, p))
+		}
+	}
 	v.tellUnnamed(open)
+}
+
+// routedInside lists the networks that routes lead to by interfaces of containers and none of these has an address in: those of an
+// overlay's other nodes, say.
+func (v *view) routedInside() []netip.Prefix {
+	if v.facts == nil {
+		return nil
+	}
+	routes := v.facts.Routes
+	if v.net.V6() {
+		routes = v.facts.Routes6
+	}
+	var out []netip.Prefix
+	for _, r := range routes {
+		if r.Dst.IsValid() && r.Dst.Bits() > 0 && (r.Type == "" || r.Type == "unicast") && v.net.Env.IsInside(r.Dev) && !r.Dst.Addr().IsLinkLocalUnicast() {
+			out = append(out, r.Dst.Masked())
+		}
+	}
+	// What is within another comes first.
+	slices.SortFunc(out, func(a, b netip.Prefix) int { return b.Bits() - a.Bits() })
+	return out
 }
 
 // tellLAN makes entries of the containers that have an address on the host's network: nothing that the host's rules say concerns them.

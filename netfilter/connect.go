@@ -32,6 +32,10 @@ type Connection struct {
 	// Reply is nil where nobody would send one.
 	Reply  *Trace
 	Result Result
+	// Unheard says that the request left the host by the rules and gets to nobody all the same.
+	Unheard bool
+	// Vacant says that it got to an address of a network of containers at which there is none.
+	Vacant bool
 	// Note says what no trace shows: who answers, or why nobody does.
 	Note string
 }
@@ -80,15 +84,19 @@ func (n *Net) answer(req *Trace, o TraceOptions) *Connection {
 		n.rejection(c, o)
 		return c
 	}
-	if in, ok := n.Env.besides(req.Out.Dst); ok {
-		c.Result, c.Note = Silent, fmt.Sprintf("%s is on the %s network %s: it and the host, and what the host routes, do not reach each other", req.Out.Dst, in.Driver, in.Name)
-		if req.In.In == parentOf(in) {
+	if x, ok := n.Env.besides(req.Out.Dst); ok {
+		switch {
+		case x.Parent != "" && req.In.In == x.Parent:
 			c.Result, c.Note = Answered, req.Note
+			return c
+		case x.apart(req.Out.Out):
+			c.Result, c.Unheard = Silent, true
+			c.Note = fmt.Sprintf("%s is on the %s network %s: it and the host, and what the host routes, do not reach each other", req.Out.Dst, x.Driver, x.Network)
+			return c
 		}
-		return c
 	}
 	reply, note := n.replyTo(req)
-	c.Note = note
+	c.Note, c.Vacant = note, n.vacant(&req.Out) && reply == nil
 	if reply == nil {
 		c.Result = Silent
 		return c
@@ -160,10 +168,8 @@ func (n *Net) replyTo(req *Trace) (*packet.Packet, string) {
 		return &r, note
 	}
 	r.In = end.Out
-	if n.Env.Facts != nil && n.Env.Facts.Containers != nil && n.Env.IsInside(end.Out) {
-		if _, ok := n.Env.Facts.ContainerByIP(end.Dst); !ok && dockerBridge(n.Env.Facts, end.Out) {
-			return nil, "no container has the address " + end.Dst.String()
-		}
+	if n.vacant(&end) {
+		return nil, "no container has the address " + end.Dst.String()
 	}
 	if why := n.cannotReturn(&end); why != "" {
 		return nil, why
@@ -217,27 +223,15 @@ func (n *Net) publishes(end *packet.Packet) bool {
 	return false
 }
 
-// besides finds the network of a container that is beside the host and not behind it: macvlan and ipvlan containers are on the link of a
-// parent interface themselves.
-func (e *Env) besides(a netip.Addr) (hostfacts.Network, bool) {
-	if e.Facts == nil {
-		return hostfacts.Network{}, false
+// vacant says whether a packet went to an address in one of Docker's networks at which there is no container, where facts tell of all.
+func (n *Net) vacant(end *packet.Packet) bool {
+	f := n.Env.Facts
+	if f == nil || f.Containers == nil || !n.Env.IsInside(end.Out) || !dockerBridge(f, end.Out) {
+		return false
 	}
-	for _, n := range e.Facts.Networks {
-		if n.Driver != "macvlan" && n.Driver != "ipvlan" {
-			continue
-		}
-		for _, m := range n.Members {
-			if m.IPv4 == a || m.IPv6 == a {
-				return n, true
-			}
-		}
-	}
-	return hostfacts.Network{}, false
+	_, ok := f.ContainerByIP(end.Dst)
+	return !ok
 }
-
-// parentOf is the interface on whose link a macvlan or ipvlan network is (option parent of both drivers).
-func parentOf(n hostfacts.Network) string { return n.Options["parent"] }
 
 func dockerBridge(f *hostfacts.Facts, iface string) bool {
 	for _, nw := range f.Networks {
@@ -348,8 +342,8 @@ func (n *Net) FromContainer(name string, dst netip.Addr) (in string, src netip.A
 		}
 	}
 	for _, e := range eps {
-		if nw, ok := n.Env.besides(addr(e)); ok {
-			return "", src, "the container " + name + " is on the " + nw.Driver + " network " + nw.Name + ": what it sends does not cross the host", false
+		if x, ok := n.Env.besides(addr(e)); ok {
+			return "", src, "the container " + name + " is on the " + x.Driver + " network " + x.Network + ": what it sends does not cross the host", false
 		}
 	}
 	return "", src, "the container " + name + " has no route to " + dst.String(), false

@@ -69,6 +69,9 @@ func (o *Outcomes) end(s *Symbolic, f *Flow, p Part, local bool) {
 		parts = f.nat(Postrouting, p)
 	}
 	for _, q := range parts {
+		if !local {
+			q.Set = q.Set.Minus(s.unheard())
+		}
 		if q.Set.IsEmpty() {
 			continue
 		}

@@ -86,8 +86,8 @@ func (w *walk) receive() {
 		w.keep("connection tracking puts fragments together before any rule sees them")
 		return
 	}
-	if nw, ok := w.env.besides(w.pkt.Dst); ok && parentOf(nw) == in {
-		w.trace.Note = "it goes to the container on the " + nw.Driver + " network " + nw.Name + " itself: the host's rules do not see it"
+	if x, ok := w.env.besides(w.pkt.Dst); ok && x.Parent == in {
+		w.trace.Note = "it goes to the container on the " + x.Driver + " network " + x.Network + " itself: the host's rules do not see it"
 		w.finish(Accept)
 		return
 	}

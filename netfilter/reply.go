@@ -141,7 +141,7 @@ func (s *Symbolic) returned(p Part, local bool) packet.Set {
 		return s.began(began, p.Set)
 	}
 	if s.Net.V6() {
-		p.Set = p.Set.Minus(s.unheard(p.view))
+		p.Set = p.Set.Minus(s.misaddressed(p.view))
 		began = p.Set
 	}
 	f := s.newFlow(p.Set)

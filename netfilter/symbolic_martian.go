@@ -15,13 +15,13 @@ func (s *Symbolic) unreceived() packet.Set {
 		x = sp.Value(packet.FieldFragment, 1)
 	}
 	if s.Net.Env.V6() {
-		x = x.Union(s.unheard(plain))
+		x = x.Union(s.misaddressed(plain))
 	}
 	return x.Minus(sp.Value(packet.FieldIn, uint64(s.ifaces.Class("lo"))))
 }
 
-// unheard are packets that IPv6 drops for their addresses before any rule, unless they come by lo.
-func (s *Symbolic) unheard(view perspective) packet.Set {
+// misaddressed are packets that IPv6 drops for their addresses before any rule, unless they come by lo.
+func (s *Symbolic) misaddressed(view perspective) packet.Set {
 	sp, loop := s.Space, netip.IPv6Loopback()
 	src := view.field(packet.FieldSrc)
 	x := sp.Addr(packet.FieldSrc, loop).Union(sp.Addr(packet.FieldDst, loop)).Union(sp.Prefix(src, netip.MustParsePrefix("ff00::/8")))

@@ -44,7 +44,7 @@ func (e *Env) choices(out string) []choice {
 				narrower = append(narrower, r.Dst.Masked())
 			}
 		}
-		if to, ok := beside(p, narrower); ok {
+		if to, ok := outsideOf(p, narrower); ok {
 			a, _ := e.masqueradeAddr(out, to)
 			list = append(list, choice{p, a})
 		}
@@ -154,8 +154,8 @@ func nearest(from []netip.Prefix) []netip.Prefix {
 	return nets
 }
 
-// beside gives an address of a network that is in none of others.
-func beside(p netip.Prefix, others []netip.Prefix) (netip.Addr, bool) {
+// outsideOf gives an address of a network that is in none of others.
+func outsideOf(p netip.Prefix, others []netip.Prefix) (netip.Addr, bool) {
 	tries := []netip.Addr{p.Addr()}
 	for _, o := range others {
 		if p.Contains(o.Addr()) {

@@ -180,16 +180,16 @@ func (s *Symbolic) addressTypes(dst bool) packet.Set {
 func (s *Symbolic) routed(set packet.Set) packet.Set {
 	sp, e := s.Space, s.Net.Env
 	if !s.made[2] {
-		rest := sp.All()
-		rel := sp.None()
-		for _, n := range e.Subnets {
-			at := sp.Prefix(packet.FieldDst, n.Prefix).Intersect(rest)
-			rel = rel.Union(at.Intersect(sp.Classes(packet.FieldOut, []int{s.ifaces.Class(n.Iface)})))
-			rest = rest.Minus(at)
-		}
-		if f := e.Facts; f != nil && e.Routed() {
-			rel = rel.Union(s.routesOf(rest))
+		rest, rel := sp.All(), sp.None()
+		if e.Facts != nil && e.Routed() {
+			// The table holds the networks that interfaces have an address in, and may lead a part of one elsewhere.
+			rel = s.routesOf(rest)
 		} else {
+			for _, n := range e.Subnets {
+				at := sp.Prefix(packet.FieldDst, n.Prefix).Intersect(rest)
+				rel = rel.Union(at.Intersect(sp.Classes(packet.FieldOut, []int{s.ifaces.Class(n.Iface)})))
+				rest = rest.Minus(at)
+			}
 			rel = rel.Union(rest.Intersect(sp.Classes(packet.FieldOut, s.outsideIfaces())))
 		}
 		s.routes, s.made[2] = rel, true

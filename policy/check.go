@@ -226,7 +226,7 @@ func conditions(x *reach.Witness) string {
 }
 
 func got(x *reach.Witness) bool {
-	return x.Reached() && (x.Answered() || x.Packet.Proto != packet.TCP)
+	return x.Reached() && (x.Answered() || x.Packet.Proto != packet.TCP && !x.Conn.Vacant)
 }
 
 // unreachable checks that nothing of from reaches the aim, or for "somewhere" that something does.
@@ -274,7 +274,7 @@ func (v *view) unreachable(a *Assertion, r *Result, to *aim, from, except packet
 
 // reachable checks that every packet of from that calls the aim is answered.
 func (v *view) reachable(a *Assertion, r *Result, to *aim, from, except packet.Set) finding {
-	all := from.Intersect(to.called).Minus(except).Intersect(v.clientPorts()).Minus(v.w.Unanswerable()).Minus(v.linkLocal(a.From))
+	all := from.Intersect(to.called).Minus(except).Intersect(v.clientPorts()).Minus(v.w.Unanswerable()).Minus(v.linkLocal(a.From)).Intersect(v.somebodys())
 	_, answered := v.reached(to, from)
 	rests := keysOf(answered.Intersect(all), true)
 	good := reach.Always(answered.ForgetOpaque(rests...))
@@ -311,6 +311,12 @@ func (v *view) clientPorts() packet.Set {
 	return sp.Range(packet.FieldSPort, 32768, 65535)
 }
 
+// somebodys is the packets from addresses that somebody may have: nobody sends from a broadcast or multicast address.
+func (v *view) somebodys() packet.Set {
+	sp := v.w.Space()
+	return sp.Value(packet.FieldSrcType, packet.AddrUnicast).Union(sp.Value(packet.FieldSrcType, packet.AddrLocal))
+}
+
 // linkLocal is the packets from link-local addresses of IPv6, which nobody sends to others who has another address (RFC 6724, section 5,
 // rule 2) and nothing forwards (RFC 4291, section 2.5.6). "reachable" asks for them only where its source names such addresses.
 func (v *view) linkLocal(s *Source) packet.Set {
@@ -325,6 +331,9 @@ func (v *view) linkLocal(s *Source) packet.Set {
 // proof says for which packets a statement was checked, and which of them are of the other kind.
 func (v *view) proof(a *Assertion, all, set packet.Set, what string) string {
 	senders := v.strangers.Union(v.insiders).Union(v.own)
+	if a.Expect == Reachable {
+		senders = senders.Intersect(v.somebodys())
+	}
 	if all.IsEmpty() {
 		return fmt.Sprintf("%s: nobody sends packets to %s from %s", v.family(), a.To, a.From)
 	}

@@ -47,43 +47,18 @@ func (d *drafter) rest(table *exposure.Table) {
 	if len(d.open) > 0 {
 		except = append(except, "{published: "+flow(portTexts(d.open))+"}")
 	}
-	for _, e := range table.Entries {
-		for _, w := range e.Ways {
-			var key string
-			switch e.Kind {
-			case exposure.Host:
-				key = "host: true"
-			case exposure.Unpublished, exposure.Forwarded:
-				key = "address: " + quoted(addressText(e.Addr))
-			case exposure.Published:
-				if e.HostPort != 0 || !e.Addr.IsValid() {
-					continue
-				}
-				key = "address: " + quoted(addressText(e.Addr))
-			}
-			if key == "" || e.Kind != exposure.Host && !e.Addr.IsValid() {
-				continue
-			}
-			if e.Kind == exposure.Forwarded && w.By == exposure.Local {
-				key = "host: true"
-			}
-			text := "{" + key
-			if ports := spanList(e.Ports, e.Proto); ports != "" {
-				text += ", port: " + ports
-			}
-			every := ""
-			if e.Kind == exposure.Host && len(d.worlds) > 1 {
+	for _, o := range d.openings(table) {
+		for _, from := range o.from {
+			one := o.what
+			if from == "" && o.host && !d.everywhere(table, o.what) {
 				// What one family has open the other may have closed.
-				every = map[bool]string{false: "0.0.0.0/0", true: "::/0"}[e.V6]
+				from = "{address: " + quoted(map[bool]string{false: "0.0.0.0/0", true: "::/0"}[o.v6]) + "}"
 			}
-			for _, from := range sourceTexts(w.From, every) {
-				one := text
-				if from != "" {
-					one += ", from: " + from
-				}
-				if one += "}"; !slices.Contains(except, one) {
-					except = append(except, one)
-				}
+			if from != "" {
+				one += ", from: " + from
+			}
+			if one += "}"; !slices.Contains(except, one) {
+				except = append(except, one)
 			}
 		}
 	}
@@ -104,7 +79,7 @@ func (d *drafter) rest(table *exposure.Table) {
 	// SCTP, say, which the table does not list.
 	wide := slices.DeleteFunc(slices.Clone(except), func(s string) bool { return strings.HasPrefix(s, "{host: true") })
 	const sctp = "{host: true, port: 1-65535/sctp}"
-	inside := d.inside()
+	inside := d.inside(table)
 	for _, list := range [][]string{
 		slices.Concat(except, []string{sctp}),
 		slices.Concat(except, inside, []string{sctp}),
@@ -126,17 +101,68 @@ func (d *drafter) rest(table *exposure.Table) {
 	}
 }
 
+// An opening is what an exception is about: what is called, and from where, an empty text for anywhere.
+type opening struct {
+	what     string
+	from     []string
+	host, v6 bool
+}
+
+// openings lists what is open but for published ports. Ports of the host at which nothing listens are none where that is known.
+func (d *drafter) openings(table *exposure.Table) []opening {
+	var out []opening
+	for _, e := range table.Entries {
+		if e.Kind == exposure.Host && e.Listeners && !e.Heard {
+			continue
+		}
+		for _, w := range e.Ways {
+			o := opening{v6: e.V6, from: sourceTexts(w.From)}
+			switch {
+			case e.Kind == exposure.Host, e.Kind == exposure.Forwarded && w.By == exposure.Local && e.Addr.IsValid():
+				o.what, o.host = "{host: true", e.Kind == exposure.Host
+			case e.Kind == exposure.Published && e.HostPort != 0 || !e.Addr.IsValid():
+				continue
+			default:
+				o.what = "{address: " + quoted(addressText(e.Addr))
+			}
+			if ports := spanList(e.Ports, e.Proto); ports != "" {
+				o.what += ", port: " + ports
+			}
+			out = append(out, o)
+		}
+	}
+	return out
+}
+
+// everywhere says whether something of the host's is open to everybody in all families.
+func (d *drafter) everywhere(table *exposure.Table, what string) bool {
+	for _, w := range d.worlds {
+		if !slices.ContainsFunc(d.openings(table), func(o opening) bool { return o.v6 == w.V6() && o.what == what && slices.Contains(o.from, "") }) {
+			return false
+		}
+	}
+	return true
+}
+
 // inside excepts SCTP to the networks of containers and virtual machines.
-func (d *drafter) inside() []string {
+func (d *drafter) inside(table *exposure.Table) []string {
 	var out []string
+	add := func(p netip.Prefix) {
+		text := "{address: " + quoted(addressText(p)) + ", port: 1-65535/sctp}"
+		if !slices.Contains(out, text) {
+			out = append(out, text)
+		}
+	}
 	for _, w := range d.worlds {
 		for _, s := range w.Net.Env.Subnets {
 			if w.Net.Env.IsInside(s.Iface) && !s.Prefix.Addr().IsLinkLocalUnicast() {
-				text := "{address: " + quoted(addressText(s.Prefix.Masked())) + ", port: 1-65535/sctp}"
-				if !slices.Contains(out, text) {
-					out = append(out, text)
-				}
+				add(s.Prefix.Masked())
 			}
+		}
+	}
+	for _, e := range table.Entries {
+		if e.Kind == exposure.Unpublished && e.Addr.IsValid() && len(e.Ways) > 0 && e.Ways[0].By != exposure.LAN && !e.Addr.IsSingleIP() {
+			add(e.Addr)
 		}
 	}
 	return out
@@ -145,7 +171,7 @@ func (d *drafter) inside() []string {
 func (d *drafter) write(s string) { d.b.WriteString(s) }
 
 // sourceTexts are the froms of a way's sources, a single empty one for anywhere.
-func sourceTexts(list []exposure.Source, every string) []string {
+func sourceTexts(list []exposure.Source) []string {
 	if len(list) == 0 {
 		list = []exposure.Source{{Anywhere: true}}
 	}
@@ -154,7 +180,7 @@ func sourceTexts(list []exposure.Source, every string) []string {
 		if len(list) > 1 && onlyOthers(s) {
 			continue
 		}
-		text := sourceText(s, every)
+		text := sourceText(s)
 		if text == "" {
 			return []string{""}
 		}
@@ -168,8 +194,8 @@ func onlyOthers(s exposure.Source) bool {
 	return len(s.Ifaces) > 0 && !slices.ContainsFunc(s.Ifaces, func(n string) bool { return n != "others" })
 }
 
-// sourceText is a from for a source, empty for anywhere. every is the prefix of all addresses where the family must be told.
-func sourceText(s exposure.Source, every string) string {
+// sourceText is a from for a source, empty for anywhere.
+func sourceText(s exposure.Source) string {
 	var keys []string
 	ifaces := slices.DeleteFunc(slices.Clone(s.Ifaces), func(n string) bool { return n == "others" })
 	if len(s.Ifaces) > 0 && len(ifaces) == len(s.Ifaces) {
@@ -187,9 +213,6 @@ func sourceText(s exposure.Source, every string) string {
 		keys = append(keys, "not: "+prefixes(s.Except))
 	case !s.Anywhere && len(s.Prefixes) > 0 && len(s.Prefixes) <= maxSources:
 		keys = append(keys, "address: "+prefixes(s.Prefixes))
-	}
-	if every != "" && s.Anywhere {
-		keys = append(keys, "address: "+quoted(every))
 	}
 	if len(keys) == 0 {
 		return ""

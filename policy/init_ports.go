@@ -226,7 +226,7 @@ func sourcesOf(ways []draftWay, family string) (addrs, from []string) {
 			if onlyOthers(s) {
 				continue
 			}
-			if text := sourceText(s, ""); text != "" {
+			if text := sourceText(s); text != "" {
 				add(&from, text)
 			}
 			for _, p := range s.Prefixes {

@@ -21,6 +21,8 @@ type view struct {
 	strangers, insiders, unnamed packet.Set
 	// own is what the host itself sends.
 	own packet.Set
+	// nobody is remembered of vacant.
+	nobody packet.Set
 	// ledOn is remembered of translated.
 	ledOn packet.Set
 	// wide says that sources are not narrowed to the interfaces that rules name.

@@ -61,7 +61,7 @@ func (v *view) aim(t *Target) (*aim, error) {
 		if err != nil {
 			return nil, err
 		}
-		x := v.prefixes(packet.FieldDst, n.subnets).Minus(v.w.ToHost()).Intersect(v.ports(t.Ports))
+		x := v.prefixes(packet.FieldDst, n.subnets).Minus(v.w.ToHost()).Minus(v.vacant()).Intersect(v.ports(t.Ports))
 		a.called, a.forwarded, a.named = x, x, len(n.subnets) > 0
 	case t.Host:
 		x := v.ports(t.Ports)
@@ -75,7 +75,8 @@ func (v *view) aim(t *Target) (*aim, error) {
 		a.called, a.named = x.Intersect(v.w.ToHost()), true
 	default:
 		x := v.prefixes(packet.FieldDst, t.Addresses).Intersect(v.ports(t.Ports))
-		a.called, a.forwarded, a.local, a.sent, a.named = x, x, x, x.Intersect(v.w.Sym.ToHost()), !x.IsEmpty()
+		there := x.Minus(v.vacant())
+		a.called, a.forwarded, a.local, a.sent, a.named = there, there, x, x.Intersect(v.w.Sym.ToHost()), !x.IsEmpty()
 	}
 	return a, nil
 }
@@ -162,7 +163,8 @@ func (v *view) reached(a *aim, from packet.Set) (arrived, answered packet.Set) {
 		if !a.moved.IsEmpty() {
 			for _, e := range o.Ends {
 				if !e.Local && e.Part.DNAT {
-					add(e.Sent.Assign(packet.FieldOut, 0).Intersect(a.moved), e.Answered.Assign(packet.FieldOut, 0).Intersect(a.moved))
+					sent := v.met(o, &e).Assign(packet.FieldOut, 0).Intersect(a.moved)
+					add(sent, e.Answered.Assign(packet.FieldOut, 0).Intersect(sent))
 				}
 			}
 		}
@@ -178,10 +180,10 @@ func (v *view) reached(a *aim, from packet.Set) (arrived, answered packet.Set) {
 func (v *view) openEnds(o *netfilter.Outcomes, add func(x, y packet.Set)) {
 	sp := v.w.Space()
 	ports := v.ports(nil).Union(v.ports([]Ports{{1, 65535, packet.SCTP}}))
-	add(v.w.Ended(o, false, v.w.Inside().Intersect(ports)))
+	add(v.w.Ended(o, false, v.w.Inside().Minus(v.vacant()).Intersect(ports)))
 	add(v.w.Ended(o, true, v.hosts().Intersect(ports)))
 	moved := sp.Masked(packet.FieldStatus, uint64(packet.DNATed), uint64(packet.DNATed))
-	add(v.w.Ended(o, false, moved.Intersect(ports)))
+	add(v.w.Ended(o, false, moved.Minus(v.vacant()).Intersect(ports)))
 }
 
 // hosts is the packets to the host that somebody may answer: all, or those for which something listens, where that is known.

@@ -17,7 +17,9 @@ type Witness struct {
 }
 
 // Reached says that the request got to its end, Answered that an answer would come back.
-func (x *Witness) Reached() bool  { return x.Conn.Request.Verdict == netfilter.Accept }
+func (x *Witness) Reached() bool {
+	return x.Conn.Request.Verdict == netfilter.Accept && !x.Conn.Unheard
+}
 func (x *Witness) Answered() bool { return x.Conn.Result == netfilter.Answered }
 
 // Blame is the step that decided: what dropped the request or its answer, otherwise what let the request through. It is nil where no

@@ -84,15 +84,24 @@ func (w *World) Follow(start packet.Set) *netfilter.Outcomes {
 func (w *World) Openings() packet.Set { return w.Sym.Openings().Forget(packet.FieldTTL) }
 
 // Strangers are the first packets from outside: they come in on an interface that leads out of the host, from addresses that are neither
-// the host's nor a container's. Where the host's interfaces are not known but rules name some that lead out, those are taken for all
+// the host's nor a container's, and not on the link alone (macvlan). Where the host's interfaces are not known but rules name some that lead out, those are taken for all
 // of them unless unnamed is set.
 func (w *World) Strangers(unnamed bool) packet.Set {
 	x := w.Openings().Intersect(w.Sym.FromStrangers())
-	if w.UnnamedOutside() && !unnamed {
+	if w.UnnamedOutside() && !unnamed || w.listed() {
 		sp := w.Space()
 		x = x.Minus(sp.Classes(packet.FieldIn, []int{sp.Ifaces().Other()}))
 	}
-	return w.Sym.Typed(x.Minus(w.loopback6()))
+	return w.Sym.Typed(x.Minus(w.loopback6()).Minus(w.Sym.Beside()))
+}
+
+// listed says that facts list the host's interfaces, and that each which leads out is told apart from those that nothing names: of
+// these there are none.
+func (w *World) listed() bool {
+	env, ifaces := w.Net.Env, w.Space().Ifaces()
+	return env.Addressed() && !slices.ContainsFunc(env.Facts.Links, func(l hostfacts.Link) bool {
+		return l.Name != "lo" && !env.IsInside(l.Name) && ifaces.Class(l.Name) == ifaces.Other()
+	})
 }
 
 // UnnamedOutside says that the host may have interfaces which lead out and which nothing names, while rules name others.
