@@ -117,6 +117,7 @@ type endpoint struct {
 	GlobalIPv6Address string `json:",omitempty"`
 	Gateway           string `json:",omitempty"`
 	IPv6Gateway       string `json:",omitempty"`
+	GwPriority        int    `json:",omitempty"`
 	MacAddress        string `json:",omitempty"`
 }
 

@@ -41,6 +41,7 @@ type endpoint struct {
 	GlobalIPv6Address string
 	Gateway           string
 	IPv6Gateway       string
+	GwPriority        int
 	MacAddress        string
 }
 
@@ -101,7 +102,7 @@ func (in *inspected) container() (c Container, wrong []string) {
 		c.Endpoints = append(c.Endpoints, Endpoint{
 			Network: network, NetworkID: e.NetworkID,
 			IPv4: addr(e.IPAddress), IPv6: addr(e.GlobalIPv6Address),
-			Gateway: addr(e.Gateway), Gateway6: addr(e.IPv6Gateway), MAC: e.MacAddress,
+			Gateway: addr(e.Gateway), Gateway6: addr(e.IPv6Gateway), GatewayPriority: e.GwPriority, MAC: e.MacAddress,
 		})
 	}
 	if ns != nil {

@@ -112,7 +112,9 @@ type Endpoint struct {
 	IPv4, IPv6 netip.Addr
 	Gateway    netip.Addr
 	Gateway6   netip.Addr
-	MAC        string
+	// GatewayPriority decides which of its networks a container's default route leads through (docker network connect --gw-priority, Docker 28).
+	GatewayPriority int
+	MAC             string
 }
 
 // A PortBinding is a published port.

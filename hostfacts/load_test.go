@@ -161,13 +161,13 @@ func TestParseRoutes(t *testing.T) {
 func TestParseInspect(t *testing.T) {
 	in := `[{"Id":"aa","Name":"/old","Image":"sha256:1","Config":{"Image":"nginx"},"State":{"Running":true},"HostConfig":{"NetworkMode":"default"},
  "NetworkSettings":{"IPAddress":"172.17.0.2","Gateway":"172.17.0.1","Ports":{"80/tcp":[{"HostIp":"0.0.0.0","HostPort":"8080"},{"HostIp":"::","HostPort":"8080"}],"81/tcp":null,"53/udp":[{"HostIp":"127.0.0.1","HostPort":"53"}]}}}]
-{"Id":"bb","Name":"stopped","State":{"Running":false},"HostConfig":{"PortBindings":{"80/tcp":[{"HostIp":"","HostPort":"80"},{"HostIp":"","HostPort":"8000-8010"},{"HostPort":""}]}},"NetworkSettings":{"Ports":{},"Networks":{"z":{"IPAddress":""},"a":{"IPAddress":"10.0.0.2","GlobalIPv6Address":"fd00::2","NetworkID":"n","MacAddress":"m"},"x":null}}}`
+{"Id":"bb","Name":"stopped","State":{"Running":false},"HostConfig":{"PortBindings":{"80/tcp":[{"HostIp":"","HostPort":"80"},{"HostIp":"","HostPort":"8000-8010"},{"HostPort":""}]}},"NetworkSettings":{"Ports":{},"Networks":{"z":{"IPAddress":""},"a":{"IPAddress":"10.0.0.2","GwPriority":5,"GlobalIPv6Address":"fd00::2","NetworkID":"n","MacAddress":"m"},"x":null}}}`
 	list, issues := ParseInspect([]byte(in))
 	if len(issues) > 0 {
 		t.Fatal(issues)
 	}
-	want := `{aa old nginx true default [{bridge  172.17.0.2 invalid IP 172.17.0.1 invalid IP }] [{udp 53 127.0.0.1 53 4} {tcp 80 invalid IP 8080 4} {tcp 80 invalid IP 8080 6}]}
-{bb stopped  false  [{a n 10.0.0.2 fd00::2 invalid IP invalid IP m} {z  invalid IP invalid IP invalid IP invalid IP }] [{tcp 80 invalid IP 80 0}]}`
+	want := `{aa old nginx true default [{bridge  172.17.0.2 invalid IP 172.17.0.1 invalid IP 0 }] [{udp 53 127.0.0.1 53 4} {tcp 80 invalid IP 8080 4} {tcp 80 invalid IP 8080 6}]}
+{bb stopped  false  [{a n 10.0.0.2 fd00::2 invalid IP invalid IP 5 m} {z  invalid IP invalid IP invalid IP invalid IP 0 }] [{tcp 80 invalid IP 80 0}]}`
 	var got []string
 	for _, c := range list {
 		got = append(got, fmt.Sprint(c))

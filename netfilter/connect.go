@@ -2,8 +2,6 @@ package netfilter
 
 import (
 	"fmt"
-	"net/netip"
-	"sort"
 
 	"github.com/dfwlint/dfwlint/hostfacts"
 	"github.com/dfwlint/dfwlint/packet"
@@ -293,58 +291,4 @@ func (n *Net) rejection(c *Connection, o TraceOptions) {
 	case Drop, Reject:
 		c.Result = Silent
 	}
-}
-
-// FromContainer finds the interface and address that a container would send from to a destination. ok is false, with a
-// reason, where it has no route.
-func (n *Net) FromContainer(name string, dst netip.Addr) (in string, src netip.Addr, why string, ok bool) {
-	f := n.Env.Facts
-	if f == nil || f.Containers == nil {
-		return "", src, "containers are known only with docker-inspect.json in the context", false
-	}
-	c, found := f.Container(name)
-	if !found {
-		return "", src, "no container is called " + name, false
-	}
-	if dst.IsLoopback() {
-		return "", src, "a packet to " + dst.String() + " does not leave the container " + name, false
-	}
-	eps := append([]hostfacts.Endpoint(nil), c.Endpoints...)
-	sort.SliceStable(eps, func(i, j int) bool { return eps[i].Network < eps[j].Network })
-	addr := func(e hostfacts.Endpoint) netip.Addr {
-		if n.V6() {
-			return e.IPv6
-		}
-		return e.IPv4
-	}
-	for _, e := range eps {
-		a := addr(e)
-		if s, ok := n.Env.SubnetOf(dst); ok && a.IsValid() && s.Prefix.Contains(a) {
-			return s.Iface, a, "", true
-		}
-	}
-	for _, e := range eps {
-		gw := e.Gateway
-		if n.V6() {
-			gw = e.Gateway6
-		}
-		a := addr(e)
-		if !a.IsValid() || !gw.IsValid() {
-			continue
-		}
-		for _, nw := range f.Networks {
-			if (nw.ID == e.NetworkID || nw.Name == e.Network) && !nw.Internal && nw.Bridge != "" {
-				return nw.Bridge, a, "", true
-			}
-		}
-		if s, ok := n.Env.SubnetOf(a); ok && len(f.Networks) == 0 {
-			return s.Iface, a, "", true
-		}
-	}
-	for _, e := range eps {
-		if x, ok := n.Env.besides(addr(e)); ok {
-			return "", src, "the container " + name + " is on the " + x.Driver + " network " + x.Network + ": what it sends does not cross the host", false
-		}
-	}
-	return "", src, "the container " + name + " has no route to " + dst.String(), false
 }

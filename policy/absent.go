@@ -39,9 +39,9 @@ func (c *checker) absent(r *Result, named bool) {
 			r.Notes = append(r.Notes, text)
 		}
 	case !named && r.Status == Fail:
-		r.Reason = fmt.Sprintf("the host has no %s", r.To)
+		r.Reason = fmt.Sprintf("nothing here is %s", r.To)
 	case !named:
-		r.Notes = append(r.Notes, fmt.Sprintf("the host has no %s", r.To))
+		r.Notes = append(r.Notes, fmt.Sprintf("nothing here is %s", r.To))
 	}
 }
 

@@ -161,6 +161,12 @@ func (v *view) check(a *Assertion, r *Result) (f finding, named bool, err error)
 	if err != nil {
 		return f, false, err
 	}
+	if a.Expect == Reachable && a.From != nil && a.From.Container != "" {
+		// Where its routes lead nowhere the rules are to say whether they would let it.
+		if routed := from.Intersect(v.asRouted(a.From.Container)); routed.Overlaps(to.called) {
+			from = routed
+		}
+	}
 	except, err := v.exceptions(a, from.Union(v.unnamed))
 	if err != nil {
 		return f, false, err

@@ -60,6 +60,8 @@ func (v *view) from(s *Source) (packet.Set, error) {
 	switch {
 	case s.Host:
 		return v.own, nil
+	case s.Container != "" && v.onHost(s.Container):
+		return v.own, nil
 	case s.Container != "":
 		addrs, bridges, err := v.container(s.Container, s.Pos)
 		if err != nil {
@@ -187,6 +189,34 @@ func (v *view) container(name string, at Pos) (addrs []netip.Addr, bridges []str
 	return addrs, bridges, nil
 }
 
+// asRouted is what a container sends as its own routes say, of all that it may send: to its networks from its address there, and to all
+// else by the network that its default route leads through.
+func (v *view) asRouted(name string) packet.Set {
+	sp := v.w.Space()
+	c, ok := v.w.Facts().Container(name)
+	if !ok || v.onHost(name) {
+		return sp.All()
+	}
+	x, near := sp.None(), sp.None()
+	places := v.w.Net.Senders(c)
+	at := func(s netfilter.Sender) packet.Set {
+		return sp.Addr(packet.FieldSrc, s.Src).Intersect(v.ifaces([]string{s.In}))
+	}
+	for _, s := range places {
+		if s.Near.IsValid() {
+			to := sp.Prefix(packet.FieldDst, s.Near).Minus(near)
+			near = near.Union(to)
+			x = x.Union(at(s).Intersect(to))
+		}
+	}
+	for _, s := range places {
+		if s.Default {
+			x = x.Union(at(s).Minus(near))
+		}
+	}
+	return x
+}
+
 // A netview is a network of containers.
 type netview struct {
 	bridge  string
@@ -201,6 +231,10 @@ func (v *view) network(name string, at Pos) (netview, error) {
 	if f := v.w.Facts(); f != nil {
 		for _, n := range f.Networks {
 			if n.Bridge == "" {
+				if n.Name == name && n.Driver != "" && n.Driver != "null" {
+					return netview{}, v.mistake(at, fmt.Sprintf("the network %q has the driver %s: no bridge of the host stands for it", name, n.Driver),
+						"name a container of it, or addresses; containers with --network host are the host itself")
+				}
 				continue
 			}
 			names = append(names, n.Name)

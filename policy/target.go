@@ -104,6 +104,12 @@ func (a *aim) container(v *view, t *Target) error {
 	if err != nil {
 		return err
 	}
+	if v.onHost(t.Container) {
+		// Its ports are the host's own.
+		x := v.ports(t.Ports)
+		a.local, a.called, a.named = x, x.Intersect(v.w.ToHost()), true
+		return nil
+	}
 	pubs := v.publications(func(p *exposure.Publication) bool {
 		return p.Container == t.Container && (len(t.Ports) == 0 || holds(t.Ports, p.Proto, p.Port))
 	})
@@ -119,6 +125,16 @@ func (a *aim) container(v *view, t *Target) error {
 	a.forwarded = a.forwarded.Union(own)
 	a.named = a.named || len(addrs) > 0
 	return nil
+}
+
+// onHost says whether a container shares the host's network.
+func (v *view) onHost(name string) bool {
+	f := v.w.Facts()
+	if f == nil {
+		return false
+	}
+	c, ok := f.Container(name)
+	return ok && c.NetworkMode == "host"
 }
 
 // ports are the packets to any of the ports, of TCP and UDP where there are none.
@@ -222,12 +238,12 @@ func (v *view) beside(t *Target) string {
 	if f == nil || t == nil {
 		return ""
 	}
+	if t.Container != "" && len(t.Ports) == 0 && v.onHost(t.Container) {
+		return fmt.Sprintf("%s shares the host's network (--network host): which of the host's ports are its own, only port says", t.Container)
+	}
 	for _, n := range f.Networks {
 		if n.Driver != "macvlan" && n.Driver != "ipvlan" {
 			continue
-		}
-		if t.Network == n.Name {
-			return fmt.Sprintf("%s is a %s network: its containers are on the host's own network, where no rule of the host sees them", n.Name, n.Driver)
 		}
 		for _, m := range n.Members {
 			a := m.IPv4
