@@ -6,18 +6,18 @@ import (
 	"github.com/dfwlint/dfwlint/packet"
 )
 
-// A beside is a container that is beside the host and not behind it: on a macvlan or ipvlan network it is on the link of a parent
+// A linkMate is a container that is beside the host and not behind it: on a macvlan or ipvlan network it is on the link of a parent
 // interface itself, and the kernel lets it and the host not speak with each other over the parent.
-type beside struct {
+type linkMate struct {
 	Addr            netip.Addr
 	Network, Driver string
 	// Parent is the interface on whose link it is, empty where it is on none of the host's (option parent of both drivers).
 	Parent string
 }
 
-// allBesides lists the containers of the family that are beside the host.
-func (e *Env) allBesides() []beside {
-	var out []beside
+// linkMates lists the containers of the family that are beside the host.
+func (e *Env) linkMates() []linkMate {
+	var out []linkMate
 	if e.Facts == nil {
 		return nil
 	}
@@ -28,7 +28,7 @@ func (e *Env) allBesides() []beside {
 		for _, m := range n.Members {
 			for _, a := range []netip.Addr{m.IPv4, m.IPv6} {
 				if a.IsValid() && a.Is6() == e.V6() {
-					out = append(out, beside{a, n.Name, n.Driver, n.Options["parent"]})
+					out = append(out, linkMate{a, n.Name, n.Driver, n.Options["parent"]})
 				}
 			}
 		}
@@ -37,23 +37,23 @@ func (e *Env) allBesides() []beside {
 }
 
 // besides finds the container beside the host that has an address.
-func (e *Env) besides(a netip.Addr) (beside, bool) {
-	for _, b := range e.allBesides() {
+func (e *Env) besides(a netip.Addr) (linkMate, bool) {
+	for _, b := range e.linkMates() {
 		if b.Addr == a {
 			return b, true
 		}
 	}
-	return beside{}, false
+	return linkMate{}, false
 }
 
 // apart says whether what leaves the host by an interface does not get to the container. By another than its parent it may: an interface
 // of the host's own on the same link (ip link add type macvlan), or a router that leads to the parent's network.
-func (b beside) apart(out string) bool { return b.Parent == "" || out == b.Parent }
+func (b linkMate) apart(out string) bool { return b.Parent == "" || out == b.Parent }
 
-// unheard is the packets that leave the host for containers beside it which nothing of this reaches.
-func (s *Symbolic) unheard() packet.Set {
+// unmet is the packets that leave the host for containers beside it which nothing of this reaches.
+func (s *Symbolic) unmet() packet.Set {
 	sp, x := s.Space, s.Space.None()
-	for _, b := range s.Net.Env.allBesides() {
+	for _, b := range s.Net.Env.linkMates() {
 		to := sp.Addr(packet.FieldDst, b.Addr)
 		if b.Parent != "" {
 			to = to.Intersect(sp.Classes(packet.FieldOut, []int{s.ifaces.Class(b.Parent)}))
@@ -66,7 +66,7 @@ func (s *Symbolic) unheard() packet.Set {
 // Beside is the packets between containers beside the host and others that would come in on the parent interface: they never do.
 func (s *Symbolic) Beside() packet.Set {
 	sp, x := s.Space, s.Space.None()
-	for _, b := range s.Net.Env.allBesides() {
+	for _, b := range s.Net.Env.linkMates() {
 		if b.Parent == "" {
 			continue
 		}

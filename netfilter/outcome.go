@@ -70,7 +70,7 @@ func (o *Outcomes) end(s *Symbolic, f *Flow, p Part, local bool) {
 	}
 	for _, q := range parts {
 		if !local {
-			q.Set = q.Set.Minus(s.unheard())
+			q.Set = q.Set.Minus(s.unmet())
 		}
 		if q.Set.IsEmpty() {
 			continue
