@@ -68,7 +68,7 @@ func (c *comparison) absentees(oldPubs, newPubs []exposure.Publication) {
 		}
 	}
 	for i := range c.old.Pubs {
-		if p := &c.old.Pubs[i]; isPort(p) && !published(newPubs, p) && !listens(c.new, p) && c.names.presence(p.Addr) == Gone {
+		if p := &c.old.Pubs[i]; isPort(p) && !published(newPubs, p) && !listens(c.new, p) && c.names.presenceOf(p, p.Addr) == Gone {
 			c.newSide.keys = append(c.newSide.keys, keyOf(p))
 			c.newSide.ports = c.newSide.ports.Union(calls(c.old, p))
 		}
@@ -116,4 +116,40 @@ func calls(w *reach.World, p *exposure.Publication) packet.Set {
 		set = set.Union(w.Loopback().Intersect(set.Forget(packet.FieldDst, packet.FieldDstType)))
 	}
 	return set
+}
+
+// presence says whether an address, as the old side has it, is that of a container on one side only.
+func (r *renaming) presence(a netip.Addr) Presence {
+	switch {
+	case r.gone[a]:
+		return Gone
+	case r.came[a]:
+		return New
+	}
+	return ""
+}
+
+// presenceOf is that of the container of a published port whose address the old side has as a. Where it has none in the family, and
+// docker-proxy serves it, its name tells.
+func (r *renaming) presenceOf(p *exposure.Publication, a netip.Addr) Presence {
+	if a.IsValid() || p.Container == "" {
+		return r.presence(a)
+	}
+	runs := func(w *reach.World) (is, known bool) {
+		f := w.Facts()
+		if f == nil || f.Containers == nil {
+			return false, false
+		}
+		c, ok := f.Container(p.Container)
+		return ok && c.Running, true
+	}
+	before, known := runs(r.old)
+	after, both := runs(r.new)
+	switch {
+	case !known || !both || before == after:
+		return ""
+	case before:
+		return Gone
+	}
+	return New
 }

@@ -67,7 +67,9 @@ type Change struct {
 	size  float64
 	words string // of the protocol, while What is being gathered
 	more  int    // further targets
-	port  bool   // it is about a published port
+	// port says that the change is about a published port, span which.
+	port bool
+	span span
 }
 
 // Presence says of a container that it is on one side only.

@@ -9,6 +9,38 @@ import (
 	"github.com/dfwlint/dfwlint/reach"
 )
 
+// rows makes one change of published ports that follow one another and are treated differently in the same way.
+func rows(list []*Change) []*Change {
+	type way struct {
+		rank              int
+		words, from, more string
+		container         Presence
+		at                span
+	}
+	last := map[way]*Change{}
+	sets := map[*Change][]packet.Set{}
+	out := slices.DeleteFunc(list, func(ch *Change) bool {
+		if !ch.port {
+			return false
+		}
+		more := strings.TrimPrefix(ch.What, ch.span.text())
+		w := way{ch.rank, ch.words, ch.From, more, ch.Container, span{ip: ch.span.ip, proto: ch.span.proto, who: ch.span.who}}
+		if o := last[w]; o != nil {
+			if at, ok := o.span.join(ch.span); ok {
+				o.span, o.What = at, at.text()+more
+				sets[o] = append(sets[o], ch.Set)
+				return true
+			}
+		}
+		last[w] = ch
+		return false
+	})
+	for ch, s := range sets {
+		ch.Set = ch.Set.Space().Union(append(s, ch.Set))
+	}
+	return out
+}
+
 // maxAlone is how many published ports are told one by one where they are treated differently in the same way.
 const maxAlone = 8
 

@@ -117,17 +117,6 @@ func (r *renaming) toNewNet(a netip.Addr) netip.Addr {
 	return a
 }
 
-// presence says whether an address, as the old side has it, is that of a container on one side only.
-func (r *renaming) presence(a netip.Addr) Presence {
-	switch {
-	case r.gone[a]:
-		return Gone
-	case r.came[a]:
-		return New
-	}
-	return ""
-}
-
 // toNewAddr is the address that the new side has for one of the old side.
 func (r *renaming) toNewAddr(a netip.Addr) netip.Addr {
 	for _, h := range r.hosts {

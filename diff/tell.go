@@ -2,175 +2,12 @@ package diff
 
 import (
 	"fmt"
-	"net/netip"
 	"slices"
 
-	"github.com/dfwlint/dfwlint/hostfacts"
 	"github.com/dfwlint/dfwlint/netfilter"
 	"github.com/dfwlint/dfwlint/packet"
 	"github.com/dfwlint/dfwlint/reach"
 )
-
-// A topic is a part of all packets that is told apart, by what they are for.
-type topic struct {
-	what string
-	set  packet.Set
-	// port is set where what tells it already.
-	port bool
-	// anyAddr is set for a port that is published at all addresses.
-	anyAddr bool
-	// rank is lower for what more people can call: to a container's own address only neighbours have a way.
-	rank int
-	// others is set for all that is not told apart by name, of which addresses are to be told.
-	others bool
-	// container is set where the topic is a container that one side does not have.
-	container Presence
-}
-
-// topics takes the destinations of packets apart: published ports, containers and their networks, the host, and the rest. The names are
-// the old side's.
-func (c *comparison) topics(sender Sender) []topic {
-	sp := c.old.Space()
-	var out []topic
-	rest := sp.All()
-	add := func(t topic) {
-		t.set = t.set.Intersect(rest)
-		rest = rest.Minus(t.set)
-		if !t.set.IsEmpty() {
-			out = append(out, t)
-		}
-	}
-	seen := map[string]bool{}
-	for i, w := range []*reach.World{c.old, c.new} {
-		for k := range w.Pubs {
-			p := &w.Pubs[k]
-			if !isPort(p) {
-				continue
-			}
-			what := "published " + portText(p.HostIP, p.HostPort, p.Proto)
-			set := calls(w, p)
-			who, addr := p.Container, p.Addr
-			if i == 1 {
-				set, addr = c.names.set(set), c.names.toOld(addr)
-			}
-			if seen[what] {
-				continue
-			}
-			seen[what] = true
-			if who == "" && addr.IsValid() {
-				who = addr.String()
-			}
-			if who != "" {
-				what += " (" + who + ")"
-			}
-			add(topic{what: what, set: set, port: true, anyAddr: !p.HostIP.IsValid(), rank: 1, container: c.names.presence(addr)})
-		}
-	}
-	for _, g := range c.everybody() {
-		who := g.addr.String()
-		if g.name != "" {
-			who = g.name + " (" + who + ")"
-		}
-		what := who + ", routed directly"
-		if sender != Outside {
-			what = "the container " + who
-		}
-		add(topic{what: what, set: sp.Addr(packet.FieldDst, g.addr).Minus(c.old.Sym.ToHost()), rank: 3, container: c.names.presence(g.addr)})
-	}
-	for i, w := range []*reach.World{c.old, c.new} {
-		for _, s := range w.Net.Env.Subnets {
-			if !w.Net.Env.IsInside(s.Iface) || s.Prefix.IsSingleIP() {
-				continue
-			}
-			p, iface := s.Prefix.Masked(), s.Iface
-			set := sp.Prefix(packet.FieldDst, p).Minus(w.Sym.ToHost())
-			if i == 1 {
-				p, iface, set = c.names.toOldNet(p), c.names.toOldIface(iface), c.names.set(set)
-			}
-			if complete(c.old, iface) && complete(c.new, c.names.toNewIface(iface)) {
-				// All containers were named before: nobody else is there.
-				rest = rest.Minus(set)
-				continue
-			}
-			what := fmt.Sprintf("containers in %s on %s, routed directly", p, iface)
-			if sender != Outside {
-				what = fmt.Sprintf("containers in %s on %s", p, iface)
-			}
-			add(topic{what: what, set: set, rank: 3})
-		}
-	}
-	add(topic{what: "the host's loopback addresses", set: c.old.Loopback(), rank: 4})
-	add(topic{what: "the host", set: c.old.Sym.ToHost(), rank: 2})
-	word := "other machines, routed by the host"
-	if sender != Outside {
-		word = "the outside"
-	}
-	add(topic{what: word, set: rest, rank: 5, others: true})
-	return out
-}
-
-// complete says whether facts list all containers on a bridge.
-func complete(w *reach.World, bridge string) bool {
-	f := w.Facts()
-	if f == nil || f.Containers == nil {
-		return false
-	}
-	return slices.ContainsFunc(f.Networks, func(n hostfacts.Network) bool { return n.Bridge == bridge })
-}
-
-// everybody lists the containers of both sides by the old side's addresses.
-func (c *comparison) everybody() []*guest {
-	if c.people != nil {
-		return c.people
-	}
-	out := guests(c.old)
-	seen := map[netip.Addr]bool{}
-	for _, g := range out {
-		seen[g.addr] = true
-	}
-	for _, g := range guests(c.new) {
-		if at := c.names.toOld(g.addr); !seen[at] {
-			seen[at] = true
-			out = append(out, &guest{addr: at, name: g.name})
-		}
-	}
-	c.people = out
-	return out
-}
-
-// toOld is the old side's address for one of the new side.
-func (r *renaming) toOld(a netip.Addr) netip.Addr {
-	if !a.IsValid() {
-		return a
-	}
-	a = r.moved(a)
-	for _, h := range r.hosts {
-		if h.new == a {
-			return h.old
-		}
-	}
-	return a
-}
-
-func (r *renaming) toOldNet(p netip.Prefix) netip.Prefix {
-	for _, n := range r.nets {
-		if n.new == p {
-			return n.old
-		}
-	}
-	return p
-}
-
-func portText(ip netip.Addr, port uint16, proto uint8) string {
-	text := fmt.Sprintf("%d/%s", port, packet.ProtoName(proto))
-	if ip.Is6() {
-		return "[" + ip.String() + "]:" + text
-	}
-	if ip.IsValid() {
-		return ip.String() + ":" + text
-	}
-	return text
-}
 
 // tell makes changes of a set of packets that are treated differently in one way: one for each topic, protocol and group of ports.
 func (c *comparison) tell(kind Kind, set, all packet.Set, sender Sender) []*Change {
@@ -186,7 +23,7 @@ func (c *comparison) tell(kind Kind, set, all packet.Set, sender Sender) []*Chan
 			continue
 		}
 		for _, g := range c.together(c.protocols(at, t.port), all.Intersect(t.set), sender) {
-			ch := &Change{Kind: kind, V6: c.v6, Sender: sender, Container: t.container, What: t.what, words: g.words, Set: g.set, port: t.port}
+			ch := &Change{Kind: kind, V6: c.v6, Sender: sender, Container: t.container, What: t.what, words: g.words, Set: g.set, port: t.port, span: t.span}
 			if t.anyAddr && g.set.Within(c.old.Loopback()) {
 				ch.What += calledLoopback
 			}
@@ -216,7 +53,7 @@ func (c *comparison) tell(kind Kind, set, all packet.Set, sender Sender) []*Chan
 			}
 		}
 	}
-	out = inOne(out)
+	out = inOne(rows(out))
 	for _, ch := range out {
 		if ch.more >= maxNamed {
 			ch.What += fmt.Sprintf(" and %d more", ch.more-maxNamed+1)

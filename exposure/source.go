@@ -34,29 +34,51 @@ func (v *view) sources(set packet.Set) []Source {
 	}
 	var out []Source
 	for _, g := range groups {
-		s := v.addresses(g.from, g.anyone)
-		if len(g.classes) < len(v.order) {
-			for _, c := range g.classes {
-				s.Ifaces = append(s.Ifaces, v.names[c]...)
+		for _, s := range v.addresses(g.from, g.anyone) {
+			if len(g.classes) < len(v.order) {
+				for _, c := range g.classes {
+					s.Ifaces = append(s.Ifaces, v.names[c]...)
+				}
 			}
+			out = append(out, s)
 		}
-		out = append(out, s)
 	}
 	v.told[pairs] = out
 	return out
 }
 
-// addresses tells a set of sources by whichever is shorter: what is in it, or what of all others is not.
-func (v *view) addresses(from, anyone packet.Set) Source {
+// addresses tells a set of sources by whichever is shorter: what is in it, what of all others is not, or all outside of a network that
+// holds what is not, and what of this network is.
+func (v *view) addresses(from, anyone packet.Set) []Source {
 	if from == anyone {
-		return Source{Anywhere: true}
+		return []Source{{Anywhere: true}}
 	}
 	out := anyone.Minus(from)
 	in, except := v.around(from, out), v.around(out, from)
-	if len(except) < len(in) {
-		return Source{Anywhere: true, Except: except}
+	if short := min(len(in), len(except)); short > 2 {
+		whole := Enclosing(except)
+		if hole := v.around(from.Intersect(v.sym.Space.Prefix(packet.FieldSrc, whole)), out); whole.Bits() > 0 && 1+len(hole) < short {
+			return []Source{{Anywhere: true, Except: []netip.Prefix{whole}}, {Prefixes: hole}}
+		}
 	}
-	return Source{Prefixes: in}
+	if len(except) < len(in) {
+		return []Source{{Anywhere: true, Except: except}}
+	}
+	return []Source{{Prefixes: in}}
+}
+
+// Enclosing is the smallest prefix that holds all of a list of one family.
+func Enclosing(list []netip.Prefix) netip.Prefix {
+	if len(list) == 0 {
+		return netip.Prefix{}
+	}
+	out := list[0].Masked()
+	for _, p := range list[1:] {
+		for !out.Contains(p.Addr()) || p.Bits() < out.Bits() {
+			out = netip.PrefixFrom(out.Addr(), out.Bits()-1).Masked()
+		}
+	}
+	return out
 }
 
 // around is the prefixes that hold all sources of one set and none of the other. Addresses of neither, which no packet from outside

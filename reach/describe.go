@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/dfwlint/dfwlint/exposure"
 	"github.com/dfwlint/dfwlint/packet"
 )
 
@@ -90,12 +91,32 @@ func (w *World) addresses(from, anyone packet.Set, inside bool) string {
 	if from == anyone {
 		return word
 	}
-	out := anyone.Minus(from)
-	in, except := w.around(packet.FieldSrc, from, out), w.around(packet.FieldSrc, out, from)
-	if len(except) < len(in) {
-		return word + " but " + prefixes(except)
+	return w.either(packet.FieldSrc, word, from, anyone.Minus(from))
+}
+
+// either tells the ends of packets by whichever is shorter: those that are in, or all but those that are out. Where either is long it is
+// told by a network that holds it, and what of this network it is not.
+func (w *World) either(f packet.Field, all string, from, not packet.Set) string {
+	in, out := w.around(f, from, not), w.around(f, not, from)
+	best, text := len(in), prefixes(in)
+	if len(out) < best {
+		best, text = len(out), all+" but "+prefixes(out)
 	}
-	return prefixes(in)
+	if best <= 2 {
+		return text
+	}
+	sp := w.Space()
+	if whole := exposure.Enclosing(in); whole.Bits() > 0 {
+		if hole := w.around(f, not.Intersect(sp.Prefix(f, whole)), from); 1+len(hole) < best {
+			best, text = 1+len(hole), whole.String()+" but "+prefixes(hole)
+		}
+	}
+	if whole := exposure.Enclosing(out); whole.Bits() > 0 {
+		if hole := w.around(f, from.Intersect(sp.Prefix(f, whole)), not); 1+len(hole) < best {
+			text = all + " but " + whole.String() + " without " + prefixes(hole)
+		}
+	}
+	return text
 }
 
 // To says which addresses the packets of a set go to, of all that may be sent: "10.0.0.0/8", "all but 10.0.0.0/8". It is empty where they go to all.
@@ -105,11 +126,7 @@ func (w *World) To(set, all packet.Set) string {
 	if out.IsEmpty() {
 		return ""
 	}
-	in, except := w.around(packet.FieldDst, to, out), w.around(packet.FieldDst, out, to)
-	if len(except) < len(in) {
-		return "all but " + prefixes(except)
-	}
-	return prefixes(in)
+	return w.either(packet.FieldDst, "all", to, out)
 }
 
 // around is the prefixes that hold all ends of one set and none of the other; addresses of neither fill the gaps.
