@@ -58,36 +58,49 @@ func (r exposureRow) cells() []string {
 // exposureRows are the table's lines.
 func exposureRows(t *exposure.Table, o ExposureOptions) []exposureRow {
 	var out []exposureRow
-	for _, e := range t.Entries {
-		base := exposureRow{what: exposureWhat(e), as: exposureAs(e), family: "4", kind: e.Kind}
-		if e.V6 {
-			base.family = "6"
-		}
-		if len(e.Ways) == 0 {
-			if o.Open {
-				continue
-			}
-			base.by, base.closed, base.from = "-", true, "nowhere outside"
-			if c := e.Closed; c != nil && c.Decided != nil {
-				base.rules = exposurePlaces([]netfilter.Step{*c.Decided}, o)
-			} else if c != nil && c.Note != "" {
-				base.from += ": " + c.Note
-			}
-			out = append(out, base)
-			continue
-		}
-		for _, w := range e.Ways {
-			row := base
-			row.by, row.rules, row.from = exposureMethod(e, w), exposurePlaces(w.Steps, o), exposureFrom(e, w)
-			if len(w.Steps) == 0 && !w.Unproved {
-				// The family has no tables.
-				row.rules = "no rules"
-			}
-			row.closed = w.Silent
-			out = append(out, row)
-		}
+	for _, run := range exposureRuns(t.Entries, o) {
+		out = append(out, runRows(run, o)...)
 	}
 	return out
+}
+
+// entryRows are the lines of one entry.
+func entryRows(e *exposure.Entry, o ExposureOptions) []exposureRow {
+	base := exposureRow{what: exposureWhat(e), as: exposureAs(e), family: "4", kind: e.Kind}
+	if e.V6 {
+		base.family = "6"
+	}
+	if len(e.Ways) == 0 {
+		if o.Open {
+			return nil
+		}
+		base.by, base.closed, base.from = "-", true, "nowhere outside"
+		base.rules = placeOfClosed(e, o)
+		if c := e.Closed; c != nil && c.Decided == nil && c.Note != "" {
+			base.from += ": " + c.Note
+		}
+		return []exposureRow{base}
+	}
+	var out []exposureRow
+	for _, w := range e.Ways {
+		row := base
+		row.by, row.rules, row.from = exposureMethod(e, w), exposurePlaces([][]netfilter.Step{w.Steps}, o), exposureFrom(e, w)
+		if len(w.Steps) == 0 && !w.Unproved {
+			// The family has no tables.
+			row.rules = "no rules"
+		}
+		row.closed = w.Silent
+		out = append(out, row)
+	}
+	return out
+}
+
+// placeOfClosed is the line of what keeps everybody from an entry.
+func placeOfClosed(e *exposure.Entry, o ExposureOptions) string {
+	if e.Closed == nil || e.Closed.Decided == nil {
+		return ""
+	}
+	return exposurePlaces([][]netfilter.Step{{*e.Closed.Decided}}, o)
 }
 
 // exposureWhat names the port: "web:80/tcp", "172.18.0.0/16:1-65535/tcp", "host:22/tcp (sshd)".
@@ -247,18 +260,25 @@ func exposureCalled(e *exposure.Entry, w *exposure.Way) string {
 }
 
 // exposurePlaces are the lines of the rules that let a packet through: "12, 40", or "v4.rules:12, 40" where there are several files.
-func exposurePlaces(steps []netfilter.Step, o ExposureOptions) string {
+// Of several packets that take the same way by rules of their own it tells the lines of all.
+func exposurePlaces(ways [][]netfilter.Step, o ExposureOptions) string {
 	text, last := "", ""
+	steps := ways[0]
 	for i := range steps {
 		file, line := steps[i].Chain.File, steps[i].Chain.Line
+		at := strconv.Itoa(line)
 		if r := steps[i].Rule; r != nil {
-			file, line = r.File, r.Line()
+			file = r.File
+			var all []int
+			for _, w := range ways {
+				all = append(all, w[i].Rule.Line())
+			}
+			at = lines(all)
 		}
 		name := ""
 		if o.Name != nil && file != nil {
 			name = o.Name(file)
 		}
-		at := strconv.Itoa(line)
 		if steps[i].Rule == nil {
 			at += " (policy)"
 			if line == 0 {
