@@ -16,6 +16,9 @@ import (
 // lint carries out the root command: read, group, check, report.
 func lint(c console, cmd *cobra.Command, f *lintFlags, args []string) error {
 	if len(args) == 0 && len(f.hosts) == 0 && !f.live {
+		if f.context != "" {
+			return fmt.Errorf("no input: --context gives facts beside a dump; to lint the dumps in %s themselves: dfwlint %s", f.context, f.context)
+		}
 		return errors.New("no input: give the output of iptables-save as a file, or - for standard input (see dfwlint --help)")
 	}
 	o, err := f.options(c)
