@@ -152,34 +152,32 @@ func (b *bdd) grow() {
 // widen fits the memories of results to the table.
 func (b *bdd) widen() {
 	n := len(b.table)
-	if n := min(n/4, maxCache); n > len(b.binary) {
-		was := b.binary
-		b.binary = make([]binaryEntry, n)
-		for _, e := range was {
-			b.binary[hash2(e.x, e.y)&uint32(n-1)] = e
-		}
+	b.binary = widened(b.binary, min(n/4, maxCache), binaryEntry.hash)
+	b.simple = widened(b.simple, min(n/16, maxCache/2), binaryEntry.hash)
+	b.unary = widened(b.unary, min(n/16, maxCache/2), func(e unaryEntry) uint32 { return hash2(e.x, ref(e.op)) })
+	b.ternary = widened(b.ternary, min(n/16, maxCache/2), func(e ternaryEntry) uint32 { return ternaryHash(e.x, e.y, e.z) })
+}
+
+func (e binaryEntry) hash() uint32 { return hash2(e.x, e.y) }
+
+// widened is a memory of n results, with those that were there; n is a power of two. The memory stays where it is as large already.
+func widened[E any](was []E, n int, hash func(E) uint32) []E {
+	if n <= len(was) {
+		return was
 	}
-	if n := min(n/16, maxCache/2); n > len(b.ternary) {
-		was := b.ternary
-		b.ternary = make([]ternaryEntry, n)
-		for _, e := range was {
-			b.ternary[ternaryHash(e.x, e.y, e.z)&uint32(n-1)] = e
-		}
+	wide := make([]E, n)
+	for _, e := range was {
+		wide[hash(e)&uint32(n-1)] = e
 	}
-	if n := min(n/16, maxCache/2); n > len(b.unary) {
-		was := b.unary
-		b.unary = make([]unaryEntry, n)
-		for _, e := range was {
-			b.unary[hash2(e.x, ref(e.op))&uint32(n-1)] = e
-		}
-	}
-	if n := min(n/16, maxCache/2); n > len(b.simple) {
-		was := b.simple
-		b.simple = make([]binaryEntry, n)
-		for _, e := range was {
-			b.simple[hash2(e.x, e.y)&uint32(n-1)] = e
-		}
-	}
+	return wide
+}
+
+// forgetResults empties the memories of results.
+func (b *bdd) forgetResults() {
+	clear(b.binary)
+	clear(b.unary)
+	clear(b.simple)
+	clear(b.ternary)
 }
 
 // place enters a node into the table.
@@ -250,10 +248,7 @@ func (b *bdd) visit(each func(k int32, n node), roots ...ref) {
 func (b *bdd) collect(roots []ref) {
 	b.visit(func(int32, node) {}, roots...)
 	clear(b.table)
-	clear(b.binary)
-	clear(b.unary)
-	clear(b.simple)
-	clear(b.ternary)
+	b.forgetResults()
 	b.free = b.free[:0]
 	b.used = 0
 	for k := len(b.nodes) - 1; k > 0; k-- {
@@ -295,10 +290,7 @@ func (b *bdd) compact(from int, roots []ref) {
 	clear(b.mark)
 	b.epoch = 0
 	clear(b.table)
-	clear(b.binary)
-	clear(b.unary)
-	clear(b.simple)
-	clear(b.ternary)
+	b.forgetResults()
 	b.used = next - 1
 	for k := 1; k < next; k++ {
 		b.place(int32(k))

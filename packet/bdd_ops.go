@@ -21,15 +21,7 @@ func (b *bdd) meet(x, y ref) ref {
 	if b.tick() {
 		return falseRef
 	}
-	nx, ny := &b.nodes[x>>1], &b.nodes[y>>1]
-	level := min(nx.level, ny.level)
-	xl, xh, yl, yh := x, x, y, y
-	if nx.level == level {
-		xl, xh = nx.lo^x&1, nx.hi^x&1
-	}
-	if ny.level == level {
-		yl, yh = ny.lo^y&1, ny.hi^y&1
-	}
+	xl, xh, yl, yh, level := b.split(x, y)
 	lo, ok := trivial(xl, yl)
 	if !ok {
 		lo = b.meet(xl, yl)
