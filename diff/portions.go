@@ -170,48 +170,13 @@ func alike(set packet.Set) (out []portion, few bool) {
 	}
 	sp := set.Space()
 	pairs := set.Keep(packet.FieldIn, packet.FieldSrc, packet.FieldDst, packet.FieldDPort)
-	type group struct {
-		spans [][2]uint64
-		rest  packet.Set
-	}
-	var groups []*group
-	add := func(lo, hi uint64, rest packet.Set) {
-		i := slices.IndexFunc(groups, func(g *group) bool { return g.rest == rest })
-		if i < 0 {
-			i = len(groups)
-			groups = append(groups, &group{rest: rest})
-		}
-		g := groups[i]
-		if n := len(g.spans); n > 0 && g.spans[n-1][1]+1 == lo {
-			g.spans[n-1][1] = hi
-			return
-		}
-		g.spans = append(g.spans, [2]uint64{lo, hi})
-	}
-	var split func(lo, hi uint64, at packet.Set)
-	split = func(lo, hi uint64, at packet.Set) {
-		if at.IsEmpty() || len(groups) > maxPortions {
-			return
-		}
-		rest := at.Forget(packet.FieldDPort)
-		if lo == hi || rest.Intersect(sp.Range(packet.FieldDPort, lo, hi)) == at {
-			add(lo, hi, rest)
-			return
-		}
-		middle := lo + (hi-lo)/2
-		split(lo, middle, at.Intersect(sp.Range(packet.FieldDPort, lo, middle)))
-		split(middle+1, hi, at.Intersect(sp.Range(packet.FieldDPort, middle+1, hi)))
-	}
-	split(0, 65535, pairs)
-	if len(groups) > maxPortions {
-		return nil, false
-	}
+	groups, few := pairs.Alike(packet.FieldDPort, 0, 65535, maxPortions)
 	for _, g := range groups {
 		ports := sp.None()
-		for _, s := range g.spans {
-			ports = ports.Union(sp.Range(packet.FieldDPort, s[0], s[1]))
+		for _, r := range g.Ranges {
+			ports = ports.Union(sp.Range(packet.FieldDPort, r[0], r[1]))
 		}
-		out = append(out, portion{reach.Spans(g.spans), set.Intersect(ports)})
+		out = append(out, portion{reach.Spans(g.Ranges), set.Intersect(ports)})
 	}
-	return out, true
+	return out, few
 }

@@ -1,6 +1,7 @@
 package exposure
 
 import (
+	"math"
 	"net/netip"
 	"slices"
 
@@ -107,39 +108,17 @@ type portGroup struct {
 
 // alike groups the ports of a set by what the set says of those that reach them.
 func (v *view) alike(set packet.Set) []*portGroup {
-	sp := v.sym.Space
 	set = set.Keep(packet.FieldIn, packet.FieldSrc, packet.FieldDst, packet.FieldDPort)
 	var groups []*portGroup
-	add := func(lo, hi uint16, rest packet.Set) {
-		i := slices.IndexFunc(groups, func(g *portGroup) bool { return g.set == rest })
-		if i < 0 {
-			i = len(groups)
-			groups = append(groups, &portGroup{set: rest})
-		}
-		g := groups[i]
-		if n := len(g.spans); n > 0 && g.spans[n-1].Hi+1 == lo {
-			g.spans[n-1].Hi = hi
-			return
-		}
-		g.spans = append(g.spans, Span{lo, hi})
-	}
-	var split func(lo, hi uint16, at packet.Set)
-	split = func(lo, hi uint16, at packet.Set) {
-		if at.IsEmpty() {
-			return
-		}
-		rest := at.Forget(packet.FieldDPort)
-		ports := sp.Range(packet.FieldDPort, uint64(lo), uint64(hi))
-		if lo == hi || rest.Intersect(ports) == at {
-			add(lo, hi, rest)
-			return
-		}
-		middle := lo + (hi-lo)/2
-		split(lo, middle, at.Intersect(sp.Range(packet.FieldDPort, uint64(lo), uint64(middle))))
-		split(middle+1, hi, at.Intersect(sp.Range(packet.FieldDPort, uint64(middle)+1, uint64(hi))))
-	}
 	// Nobody can connect to port 0.
-	split(1, 65535, set.Intersect(sp.Range(packet.FieldDPort, 1, 65535)))
+	alike, _ := set.Alike(packet.FieldDPort, 1, 65535, math.MaxInt)
+	for _, a := range alike {
+		g := &portGroup{set: a.Rest}
+		for _, r := range a.Ranges {
+			g.spans = append(g.spans, Span{uint16(r[0]), uint16(r[1])})
+		}
+		groups = append(groups, g)
+	}
 	return groups
 }
 

@@ -192,11 +192,11 @@ func (s *Symbolic) loopedBack(p Part) packet.Set {
 	began := p.Set
 	p = s.undoable(f.throughAll(Output, "raw", p))
 	p = f.unmoved(Output, f.throughAll(Output, "mangle", p))
-	p, sources := p.unmasked()
+	p, sources := p.restored(srcEnd)
 	p = f.throughAll(Output, "filter", p)
 	p = f.throughAll(Output, "security", p)
 	p = f.unmoved(Postrouting, f.throughAll(Postrouting, "mangle", p))
-	p, back := p.undirected()
+	p, back := p.restored(dstEnd)
 	maps.Copy(back, sources)
 	p = f.loopIn(p)
 	through := p.Set.Forget(packet.FieldState, packet.FieldMark, packet.FieldCTMark, packet.FieldTTL, packet.FieldDSCP, packet.FieldECN, packet.FieldStatus, packet.FieldIn, packet.FieldOut)

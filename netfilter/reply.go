@@ -162,7 +162,7 @@ func (s *Symbolic) returned(p Part, local bool) packet.Set {
 		back = s.inwardBack
 	}
 	// Conntrack undoes the source's translation before routing.
-	undone, moves := p.unmasked()
+	undone, moves := p.restored(srcEnd)
 	if len(moves) == 0 {
 		p.Set = s.answeredBy(p.Set)
 		p = back(p)
@@ -181,29 +181,21 @@ func (s *Symbolic) returned(p Part, local bool) packet.Set {
 	return began.Intersect(through.Rename(reversed(moves)))
 }
 
-// unmasked undoes the source's translation of what answers answer, and tells what was moved where for it.
-func (p Part) unmasked() (Part, map[packet.Field]packet.Field) {
-	moves := map[packet.Field]packet.Field{}
-	if p.view.origSrc == packet.FieldOrigSrc {
-		moves[packet.FieldOrigSrc], p.view.origSrc = packet.FieldSrc, packet.FieldSrc
+// restored undoes the translation of an end of what answers answer, and tells what was moved where for it.
+func (p Part) restored(e end) (Part, map[packet.Field]packet.Field) {
+	to := p.view
+	addr, port := &to.origSrc, &to.origSPort
+	if e.dst {
+		addr, port = &to.origDst, &to.origDPort
 	}
-	if p.view.origSPort == packet.FieldOrigSPort {
-		moves[packet.FieldOrigSPort], p.view.origSPort = packet.FieldSPort, packet.FieldSPort
+	if *addr == e.origAddr {
+		*addr = e.addr
 	}
-	p.Set = p.Set.Rename(moves)
-	return p, moves
-}
-
-// undirected undoes the destination's translation likewise.
-func (p Part) undirected() (Part, map[packet.Field]packet.Field) {
-	moves := map[packet.Field]packet.Field{}
-	if p.view.origDst == packet.FieldOrigDst {
-		moves[packet.FieldOrigDst], p.view.origDst = packet.FieldDst, packet.FieldDst
+	if *port == e.origPort {
+		*port = e.port
 	}
-	if p.view.origDPort == packet.FieldOrigDPort {
-		moves[packet.FieldOrigDPort], p.view.origDPort = packet.FieldDPort, packet.FieldDPort
-	}
-	p.Set = p.Set.Rename(moves)
+	moves := p.view.movesTo(to)
+	p.Set, p.view = p.Set.Rename(moves), to
 	return p, moves
 }
 
