@@ -272,7 +272,12 @@ func (f *form) opaque(m *ruleset.Opaque) {
 		f.add(vni, len(m.Words) == 2 && m.Words[0] != "!", "Docker does not negate it")
 		return
 	}
-	f.foreign = "Docker's rules have no match " + m.Module
+	name := "match " + m.Module
+	if m.Module == "" && len(m.Words) > 0 {
+		// An option that belongs to no known module.
+		name = m.Words[0]
+	}
+	f.foreign = "Docker's rules have no " + name
 }
 
 // goal classifies the target.
